@@ -149,7 +149,8 @@ class Wishes:
     valid, test   shares of all rows; ignored (and said) where the source brings its own splits.
     split    auto: stratified for classes, random for numbers, by time where `time` is given, by group where `group` is.
     size     side in pixels that pictures are brought to.
-    plain    for a foreign module: one float32 tensor, arrays untouched, a table one-hot coded, numbers' target unscaled.
+    plain    for a foreign module: one float32 tensor, arrays untouched, a table one-hot coded, a target of numbers
+             unscaled.
     """
 
     target: str | tuple[str, ...] | None = None

@@ -24,8 +24,8 @@ class Criterion(Protocol):
     where all weigh the same). So micro-batches of any sizes add up to the whole: sum of loss x measure / all measures.
     """
 
-    def loss(self, outputs: Tensor, target: Tensor) -> Tensor: ...  # noqa: D102
-    def measure(self, target: Tensor) -> Tensor | float: ...  # noqa: D102
+    def loss(self, outputs: Tensor, target: Tensor) -> Tensor: ...
+    def measure(self, target: Tensor) -> Tensor | float: ...
 
 
 def count(target: Tensor) -> float:
