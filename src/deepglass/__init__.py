@@ -1,0 +1,49 @@
+"""Deep learning you can see through: train a network on your data with one command, judge it honestly, look inside.
+
+    import deepglass as dg
+
+    run = dg.train("titanic.csv", target="Survived")
+    run.metrics, run.path, run.predict(rows)
+    run = dg.load(run.path)
+
+The names below are loaded on first use, so `import deepglass` and `deepglass --help` do not wait for torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deepglass.data.schema import Data
+    from deepglass.data.sources import read
+    from deepglass.errors import DeepglassError
+    from deepglass.experiment import load, train
+    from deepglass.training.recipe import Recipe
+    from deepglass.training.run import Run
+
+__version__ = "0.1.0"
+
+# Every public name and the file it lives in: the whole surface, at most twelve.
+PUBLIC = {
+    "train": "deepglass.experiment",
+    "load": "deepglass.experiment",
+    "read": "deepglass.data.sources",
+    "Data": "deepglass.data.schema",
+    "Recipe": "deepglass.training.recipe",
+    "Run": "deepglass.training.run",
+    "DeepglassError": "deepglass.errors",
+}
+
+__all__ = ["Data", "DeepglassError", "Recipe", "Run", "load", "read", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """The public name, loaded now and kept. Raises AttributeError for any other, as a module does."""
+    if name not in PUBLIC:
+        raise AttributeError(f"module 'deepglass' has no attribute {name!r}")
+    found = getattr(importlib.import_module(PUBLIC[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *PUBLIC})
