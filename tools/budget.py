@@ -1,0 +1,90 @@
+"""The size budget, printed and kept: file <= 300 lines, function <= 40, package <= 12,000, no file named for nothing.
+
+Lines are counted as they stand, comments, docstrings and blank lines included: that is what a reader reads.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FILE_LINES, FUNCTION_LINES, PACKAGE_LINES = 300, 40, 12_000
+FOLDERS = ("src", "tests", "tools", "bench", "examples")
+NAMELESS = {"utils", "util", "helpers", "helper", "common", "misc", "core"}
+
+
+@dataclass(frozen=True)
+class Size:
+    """One file's size and that of its longest function (0 where it has none)."""
+
+    path: str
+    lines: int
+    longest: str
+    longest_lines: int
+
+
+def measure(path: Path, root: Path) -> Size:
+    """The size of a file."""
+    source = path.read_text(encoding="utf-8")
+    functions = [
+        (node.name, (node.end_lineno or node.lineno) - node.lineno + 1)
+        for node in ast.walk(ast.parse(source, filename=str(path)))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    name, length = max(functions, key=lambda pair: pair[1], default=("", 0))
+    return Size(path.relative_to(root).as_posix(), len(source.splitlines()), name, length)
+
+
+def measure_all(root: Path) -> list[Size]:
+    """Every Python file of the project."""
+    return [measure(path, root) for folder in FOLDERS for path in sorted((root / folder).rglob("*.py"))]
+
+
+def package_lines(sizes: list[Size]) -> int:
+    """The lines of the package itself."""
+    return sum(size.lines for size in sizes if size.path.startswith("src/"))
+
+
+def breaches(sizes: list[Size]) -> list[str]:
+    """What is over the budget, one sentence each."""
+    found = []
+    for size in sizes:
+        if size.lines > FILE_LINES:
+            found.append(f"{size.path}: {size.lines} lines, of {FILE_LINES}. Next: split it by what its parts are for")
+        if size.longest_lines > FUNCTION_LINES:
+            found.append(
+                f"{size.path}: {size.longest}() has {size.longest_lines} lines, of {FUNCTION_LINES}. Next: split"
+            )
+        if Path(size.path).stem in NAMELESS or NAMELESS & set(Path(size.path).parent.parts):
+            found.append(f"{size.path}: a name that says nothing. Next: name it for what it holds or does")
+    total = package_lines(sizes)
+    if total > PACKAGE_LINES:
+        found.append(f"src: {total:,} lines, of {PACKAGE_LINES:,}. Next: take out what earns least")
+    return found
+
+
+def table(sizes: list[Size]) -> str:
+    """The sizes of the package's files, and one line for the rest."""
+    shown = [size for size in sizes if size.path.startswith("src/")]
+    rows = [f"{size.lines:6}  {size.longest_lines:4}  {size.path.removeprefix('src/')}" for size in shown]
+    total = package_lines(sizes)
+    rest = sum(size.lines for size in sizes) - total
+    return "\n".join(
+        [" lines  longest function", *rows, f"{total:6,} of {PACKAGE_LINES:,} in the package; {rest:,} around it"]
+    )
+
+
+def main() -> int:
+    """Print the table; 1 where the budget is broken."""
+    sizes = measure_all(ROOT)
+    print(table(sizes))
+    found = breaches(sizes)
+    print("\n".join(found) or "size budget kept")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
