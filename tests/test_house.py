@@ -1,0 +1,160 @@
+"""The tools that keep the house see a breach: each is planted in a small house of its own."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+TOOLS = Path(__file__).resolve().parent.parent / "tools"
+
+
+def tool(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"tool_{name}", TOOLS / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # A dataclass looks its own module up by name.
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+order, budget, pages = tool("order"), tool("budget"), tool("pages")
+
+PAGE = """# A house
+```
+src/deepglass/
+  __init__.py            the public names
+  errors.py              the errors
+
+  data/                  what?
+    schema.py  split.py  two files on a line
+  models/                which?
+    mlp.py               a family
+
+  seeing/                why?
+    layout.py            [module] places
+    report.py            [run] a page
+
+  cli.py                 the verbs
+```
+"""
+HOUSE = {
+    "__init__.py": "from deepglass.cli import main",
+    "errors.py": "import sys",
+    "data/__init__.py": "",
+    "data/schema.py": "from deepglass.errors import nearest\nfrom deepglass import __version__",
+    "data/split.py": "from . import schema",
+    "models/__init__.py": "from deepglass.models.mlp import Mlp",
+    "models/mlp.py": "from deepglass.data import split, schema",
+    "seeing/__init__.py": "",
+    "seeing/layout.py": "import deepglass.errors",
+    "seeing/report.py": "from deepglass.models import CATALOGUE\nfrom deepglass.seeing import layout",
+    "cli.py": "from .seeing.report import write",
+}
+
+
+def build(folder: Path, changes: dict[str, str]) -> Path:
+    package = folder / "deepglass"
+    for name, text in (HOUSE | changes).items():
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(text, encoding="utf-8")
+    return package
+
+
+def test_listing_is_read_in_order():
+    assert order.parse(PAGE).files == (
+        "__init__.py", "errors.py", "data/schema.py", "data/split.py", "models/mlp.py",
+        "seeing/layout.py", "seeing/report.py", "cli.py",
+    )  # fmt: skip
+    assert order.parse(PAGE).marks == {"seeing/layout.py": "module", "seeing/report.py": "run"}
+
+
+def test_a_house_in_order_has_no_fault(tmp_path: Path):
+    assert order.faults(build(tmp_path, {}), PAGE) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"data/images.py": ""}, "data/images.py: not in the listing"),
+        ({"tuning/__init__.py": ""}, "tuning/__init__.py: not in the listing"),
+        ({"errors.py": "from deepglass.data.schema import Data"}, "errors.py:1: imports data/schema.py"),
+        ({"data/schema.py": "import torch\nfrom .split import x"}, "data/schema.py:2: imports data/split.py"),
+        ({"data/schema.py": "def f():\n    from ..models import mlp"}, "data/schema.py:2: imports models/mlp.py"),
+        (
+            {"data/split.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import deepglass.models.mlp"},
+            "data/split.py:3: imports models/mlp.py",
+        ),
+        ({"models/mlp.py": "from deepglass.models import CATALOGUE"}, "models/mlp.py:1: imports models/__init__.py"),
+        ({"cli.py": "from deepglass import train"}, "cli.py:1: imports a public name"),
+        ({"seeing/layout.py": "from deepglass.data.schema import Data"}, "seeing/layout.py: looks at any module"),
+    ],
+)
+def test_a_planted_fault_of_order_is_found(tmp_path: Path, changes: dict[str, str], fault: str):
+    assert any(found.startswith(fault) for found in order.faults(build(tmp_path, changes), PAGE))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("  cli.py    ", "  cli.py  door.py    ", "door.py: listed, and no such file"),
+        ("  cli.py    ", "  cli.py  errors.py    ", "errors.py: listed twice"),
+        ("[module] places", "places", "seeing/layout.py: marked neither"),
+    ],
+)
+def test_a_planted_fault_of_the_listing_is_found(tmp_path: Path, old: str, new: str, fault: str):
+    assert any(found.startswith(fault) for found in order.faults(build(tmp_path, {}), PAGE.replace(old, new)))
+
+
+def test_looking_at_any_module_is_kept_through_others(tmp_path: Path):
+    changes = {"seeing/layout.py": "from deepglass.data import split", "seeing/report.py": "from . import layout"}
+    page = PAGE.replace("[module]", "[run]").replace("[run] a page", "[module] a page")
+    needs = [found.split(". Next")[0] for found in order.faults(build(tmp_path, changes), page)]
+    at_all = "seeing/report.py: looks at any module, yet needs"
+    assert needs == [f"{at_all} data/schema.py", f"{at_all} data/split.py"]
+
+
+def test_budget_finds_what_is_too_long_or_named_for_nothing(tmp_path: Path):
+    source = tmp_path / "src" / "deepglass"
+    source.mkdir(parents=True)
+    body = "def f():\n" + "    x = 1\n" * 39
+    (source / "fits.py").write_text(body + "\n" * 260)
+    assert budget.breaches(budget.measure_all(tmp_path)) == []
+    (source / "long.py").write_text("\n" * 301)
+    (source / "deep.py").write_text("class A:\n    async " + body.replace("\n", "\n    ") + "    x = 1\n")
+    (source / "utils.py").write_text("")
+    assert [found.split(". Next")[0] for found in budget.breaches(budget.measure_all(tmp_path))] == [
+        "src/deepglass/deep.py: f() has 41 lines, of 40",
+        "src/deepglass/long.py: 301 lines, of 300",
+        "src/deepglass/utils.py: a name that says nothing",
+    ]
+
+
+def test_budget_finds_a_package_too_large(tmp_path: Path):
+    source = tmp_path / "src" / "deepglass"
+    source.mkdir(parents=True)
+    for number in range(40):
+        (source / f"part_{number}.py").write_text("\n" * 300)
+    assert budget.breaches(budget.measure_all(tmp_path)) == []
+    (source / "last.py").write_text("\n")
+    assert len(budget.breaches(budget.measure_all(tmp_path))) == 1
+
+
+def test_pages_write_tables_of_measurements_and_keep_the_rest(tmp_path: Path):
+    (tmp_path / "scores.json").write_text(
+        '{"made": "On two cores.", "columns": ["set", "ours"], "rows": [["a|b", 0.5]]}', encoding="utf-8"
+    )
+    page = "Before\n<!-- table: scores.json -->\nstale\n<!-- end -->\nAfter\n"
+    made = pages.rewritten(page, tmp_path)
+    assert made == (
+        "Before\n<!-- table: scores.json -->\n| set | ours |\n| --- | ---: |\n| a\\|b | 0.5 |\n\nOn two cores.\n"
+        "<!-- end -->\nAfter\n"
+    )
+    assert pages.rewritten(made, tmp_path) == made
+
+
+def test_pages_refuse_a_figure_that_nothing_measured(tmp_path: Path):
+    with pytest.raises(SystemExit, match=r"no gone\.json"):
+        pages.rewritten("<!-- table: gone.json -->\n<!-- end -->", tmp_path)
