@@ -1,0 +1,219 @@
+"""The command line: one verb a floor. Imports wait until a verb runs, so that --help does not load torch."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deepglass.errors import DeepglassError, RecipeError
+
+if TYPE_CHECKING:
+    from deepglass.training.run import Run
+
+app = typer.Typer(
+    help="Deep learning you can see through: train a network on your data, judge it honestly, look inside.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+)  # fmt: skip
+
+DataArgument = Annotated[str, typer.Argument(metavar="DATA", help="A named set, a file, a folder or an archive.")]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that train printed.")]
+TargetOption = Annotated[str | None, typer.Option("--target", help="The column to predict.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
+
+
+@app.command()
+def train(
+    data: DataArgument,
+    target: TargetOption = None,
+    model: Annotated[str | None, typer.Option(help="A family: neuron, mlp, convolution. Else the fitting one.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="How often to go through the training rows.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="How long to train, in place of epochs.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The seed of the split, the weights and the order.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder. Else runs/NAME-1, -2, …")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Any recipe field or model option; recipe=FILE for a file."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a network on DATA, judge it on rows it never saw, and compare it with simple baselines."""
+    from deepglass.experiment import train as run_training
+    from deepglass.training.progress import Shown
+
+    given = {"target": target, "model": model, "epochs": epochs, "minutes": minutes, "seed": seed, "device": device}
+    recipe = _recipe(settings or [], {name: value for name, value in given.items() if value is not None})
+    shown = Shown()
+    try:
+        run = run_training(data, out=out, resume=resume, recipe=recipe, listeners=(shown,), say=shown.say)
+    finally:
+        shown.close()
+    _print_run(run)
+    if as_json:
+        _print_json(run.outcome)
+
+
+@app.command()
+def evaluate(
+    run: RunArgument,
+    data: Annotated[
+        str | None, typer.Argument(metavar="[DATA]", help="Labelled data. Else the run's own test.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge a trained RUN on labelled DATA, or say again how it did on its own test part."""
+    from deepglass.training.run import load
+
+    trained = load(run)
+    figures = trained.evaluate(data)
+    for note in trained.notes:
+        _say(f"{note.level}: {note.text}")
+    _print_figures(f"{run} on {data or 'its own test part'}", figures)
+    if as_json:
+        _print_json({"run": str(run), "data": data, "task": trained.schema.target.task, "metrics": figures})
+
+
+@app.command()
+def predict(
+    run: RunArgument,
+    data: DataArgument,
+    out: Annotated[
+        Path | None, typer.Option(help="A .csv, .tsv, .parquet or .jsonl file. Else a CSV is printed.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Predict every row or picture of DATA with a trained RUN."""
+    from deepglass.training.predictions import predictions, write_predictions
+    from deepglass.training.run import load
+
+    trained = load(run)
+    table = predictions(trained, data)
+    for note in trained.notes:
+        _say(f"{note.level}: {note.text}")
+    text = write_predictions(table, out)
+    if out is None and not as_json:
+        typer.echo(text, nl=False)
+    else:
+        _say(f"{table.num_rows} predictions" + (f" in {out}" if out else ""))
+    if as_json:
+        rows = {} if out else {"predictions": table.to_pylist()}
+        _print_json({"run": str(run), "data": data, "rows": table.num_rows, "out": str(out) if out else None, **rows})
+
+
+@app.command("data")
+def data_command(data: DataArgument, target: TargetOption = None, as_json: JsonOption = False) -> None:
+    """Say what is inferred from DATA: kind, columns, target, split, metric, troubles. Nothing is trained."""
+    from deepglass.training.preview import preview, preview_text
+    from deepglass.training.recipe import Recipe
+
+    found = preview(data, Recipe().changed(**({} if target is None else {"target": target})))
+    typer.echo(preview_text(found))
+    if as_json:
+        _print_json(found)
+
+
+@app.command()
+def report(
+    run: RunArgument,
+    open_page: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Write the report of a RUN again and say where it is."""
+    import webbrowser
+
+    from deepglass.seeing.report import write_report
+    from deepglass.training.run import read_schema
+
+    read_schema(run)
+    page = write_report(run)
+    typer.echo(str(page))
+    if open_page:
+        webbrowser.open(page.resolve().as_uri())
+
+
+def _recipe(settings: list[str], given: dict[str, Any]) -> Any:
+    from deepglass.training.recipe import Recipe, read_recipe
+
+    recipe, changes = Recipe(), {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or not name.strip():
+            raise RecipeError(f"--set {setting}: not FIELD=VALUE.", next="for example: --set learning_rate=0.01")
+        if name.strip() == "recipe":
+            recipe = read_recipe(Path(value.strip()).expanduser())
+        else:
+            changes[name.strip()] = value.strip()
+    return recipe.changed(**changes | given)
+
+
+def _print_run(run: Run) -> None:
+    metrics, metric = run.summary["metrics"], run.summary["metric"]
+    rows = [("this network", run.summary["metrics"][run.summary["judged_on"]].get(metric))]
+    rows += [(entry["what"], entry["metrics"].get(metric)) for entry in run.summary["baselines"].values()]
+    width = max(len(name) for name, _ in rows)
+    typer.echo(f"\n{metric} on the {run.summary['judged_on']} part")
+    for name, value in rows:
+        typer.echo(f"  {name:<{width}}  " + ("–" if value is None else f"{value:.4g}"))
+    _print_figures("all figures of the network", metrics.get(run.summary["judged_on"], {}))
+    typer.echo(f"\n{run.verdict}\n\nrun     {run.path}")
+    if (run.path / "report.html").exists():
+        typer.echo(f"report  {run.path / 'report.html'}")
+
+
+def _print_figures(title: str, figures: dict[str, float]) -> None:
+    typer.echo(f"\n{title}")
+    for name, value in figures.items():
+        typer.echo(f"  {name:<18} {value:.4g}")
+
+
+def _print_json(plain: Any) -> None:
+    from deepglass.training.checkpoint import finite
+
+    typer.echo(json.dumps(finite(plain), ensure_ascii=False))
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def main() -> None:
+    """Run the command; exit 0 done, 2 the user's input, 1 ours, 130 interrupted with the work kept."""
+    try:
+        app(standalone_mode=False)
+    except DeepglassError as error:
+        _say(f"error: {error}")
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
+        _say("interrupted; the work is kept. Next: the same command with --resume and --out RUN goes on from here")
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) went away: not an error. Python would complain when flushing at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        _usage_error(error)
+        _our_fault(error)
+
+
+def _usage_error(error: Exception) -> None:
+    """Words the command line does not know: the library's own short message, exit 2."""
+    show = getattr(error, "show", None)
+    if show:
+        show()
+        sys.exit(2)
+
+
+def _our_fault(error: Exception) -> None:
+    if os.environ.get("DEEPGLASS_DEBUG"):
+        traceback.print_exception(error)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    _say(
+        f"error: deepglass itself failed ({type(error).__name__}: {error}) in {Path(place.filename).name}, line "
+        f"{place.lineno}. Next: run again with DEEPGLASS_DEBUG=1 and send what it prints with your report"
+    )
+    sys.exit(1)
