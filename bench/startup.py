@@ -5,6 +5,8 @@ import subprocess
 import sys
 import time
 
+from recording import record
+
 ROUNDS = 7
 HELP = "import sys; sys.argv = ['deepglass', '--help']; from deepglass.cli import main; main()"
 COMMANDS = {
@@ -36,3 +38,6 @@ if __name__ == "__main__":
     medians = measure()
     for name, median in medians.items():
         print(f"{name:18} {median:6.3f} s   {median / medians['import torch']:5.2f} x import torch")
+    record(
+        "startup", {name: {"seconds": each, "ratio": each / medians["import torch"]} for name, each in medians.items()}
+    )

@@ -1,6 +1,7 @@
 """The tools that keep the house see a breach: each is planted in a small house of its own."""
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -142,17 +143,38 @@ def test_budget_finds_a_package_too_large(tmp_path: Path):
     assert len(budget.breaches(budget.measure_all(tmp_path))) == 1
 
 
+RECORDED = {
+    "about": {"date": "2026-11-20", "torch": "2.13.0"},
+    "figures": {
+        "wine": {"mean": {"ours": 0.98765, "trees": 1}, "word": "a|b"},
+        "iris": {"mean": {"ours": 0.5, "trees": 2}, "word": ""},
+    },
+}
+
+
 def test_pages_write_tables_of_measurements_and_keep_the_rest(tmp_path: Path):
-    (tmp_path / "scores.json").write_text(
-        '{"made": "On two cores.", "columns": ["set", "ours"], "rows": [["a|b", 0.5]]}', encoding="utf-8"
-    )
-    page = "Before\n<!-- table: scores.json -->\nstale\n<!-- end -->\nAfter\n"
-    made = pages.rewritten(page, tmp_path)
+    (tmp_path / "scores.json").write_text(json.dumps(RECORDED), encoding="utf-8")
+    opening = "Before\n<!-- table: scores.json ours=mean.ours mean.trees word -->\n"
+    made = pages.rewritten(f"{opening}stale\n<!-- end -->\nAfter\n", tmp_path)
     assert made == (
-        "Before\n<!-- table: scores.json -->\n| set | ours |\n| --- | ---: |\n| a\\|b | 0.5 |\n\nOn two cores.\n"
-        "<!-- end -->\nAfter\n"
+        f"{opening}|  | ours | mean.trees | word |\n| --- | ---: | ---: | ---: |\n"
+        "| wine | 0.9877 | 1 | a\\|b |\n| iris | 0.5 | 2 |  |\n\n"
+        "Measured with date 2026-11-20, torch 2.13.0.\n<!-- end -->\nAfter\n"
     )
     assert pages.rewritten(made, tmp_path) == made
+
+
+def test_pages_write_a_single_row_and_refuse_a_path_that_leads_nowhere():
+    step = {"about": {"torch": "2.13.0"}, "figures": {"ratio": 1.0234, "pairs": [1, 2]}}
+    assert pages.table(step, ["times=ratio"]).startswith("| times |\n| --- |\n| 1.023 |\n")
+    with pytest.raises(SystemExit, match="no 'ratios' in ratio, pairs"):
+        pages.table(step, ["ratios"])
+
+
+def test_pages_show_what_a_command_prints():
+    made = pages.rewritten("<!-- output: deepglass --help -->\n<!-- end -->\n")
+    assert "```\n$ deepglass --help\n" in made
+    assert " train " in made
 
 
 def test_pages_refuse_a_figure_that_nothing_measured(tmp_path: Path):

@@ -56,7 +56,7 @@ def breaches(sizes: list[Size]) -> list[str]:
             found.append(f"{size.path}: {size.lines} lines, of {FILE_LINES}. Next: split it by what its parts are for")
         if size.longest_lines > FUNCTION_LINES:
             found.append(
-                f"{size.path}: {size.longest}() has {size.longest_lines} lines, of {FUNCTION_LINES}. Next: split"
+                f"{size.path}: {size.longest}() has {size.longest_lines} lines, of {FUNCTION_LINES}. Next: part it"
             )
         if Path(size.path).stem in NAMELESS or NAMELESS & set(Path(size.path).parent.parts):
             found.append(f"{size.path}: a name that says nothing. Next: name it for what it holds or does")

@@ -113,7 +113,7 @@ def upward(package: Path, listing: Listing) -> list[str]:
     for file in order:
         if file == "__init__.py" or not (package / file).is_file():
             continue
-        for line, target in imports(package, file):
+        for line, target in sorted(set(imports(package, file))):
             if target == "__init__.py":
                 faults.append(f"{file}:{line}: imports a public name. Next: import it from the file it lives in")
             elif target in order and order[target] >= order[file]:

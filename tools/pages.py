@@ -2,11 +2,16 @@
 
 A part stands between two comments, which Markdown does not show. Two kinds:
 
-    <!-- table: bench/results/tables.json -->      a table of measurements, from the file that a bench script wrote:
-    <!-- end -->                                   {"made": "with what, when", "columns": [...], "rows": [[...], ...]}
-
-    <!-- output: deepglass train --help -->        what a command of ours prints
+    <!-- table: bench/results/tables.json ours=mean.deepglass linear=mean.linear seconds -->
     <!-- end -->
+
+        what a bench script recorded, {"about": {...}, "figures": {...}}: a row for each of the figures, a column for
+        each word, TITLE=PATH or PATH; a path leads into a row, its steps parted by dots.
+
+    <!-- output: deepglass train --help -->
+    <!-- end -->
+
+        what a command of ours prints.
 
 `python tools/pages.py --check` changes nothing and fails where a page is not what would be written.
 """
@@ -27,28 +32,49 @@ PAGES = ("README.md", "docs/*.md")
 PART = re.compile(r"(<!-- (table|output): (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def table(results: dict[str, Any]) -> str:
-    """Measurements as a Markdown table, and below it what they were made with."""
-    columns, rows = results["columns"], results["rows"]
-    lines = [columns, ["---"] + ["---:"] * (len(columns) - 1), *rows]
-    if any(len(line) != len(columns) for line in lines):
-        sys.exit("tools/pages.py: a row is not as long as the columns. Next: mend the bench script that wrote it.")
-    drawn = "\n".join("| " + " | ".join(str(cell).replace("|", r"\|") for cell in line) + " |" for line in lines)
-    return f"{drawn}\n\n{results['made']}\n"
+def stop(facts: str, next_move: str) -> None:
+    """End with the facts and the next move."""
+    sys.exit(f"tools/pages.py: {facts} Next: {next_move}.")
+
+
+def table(recorded: dict[str, Any], columns: list[str]) -> str:
+    """Figures as a Markdown table, and below it what they were measured with."""
+    figures, about = recorded["figures"], recorded["about"]
+    titled = [column.partition("=")[::2] if "=" in column else (column, column) for column in columns]
+    rows = {name: row for name, row in figures.items() if isinstance(row, dict)}
+    cells = [[name, *(cell(row, path) for _, path in titled)] for name, row in rows.items()]
+    heads = ["", *(title for title, _ in titled)]
+    if not rows:
+        cells, heads = [[cell(figures, path) for _, path in titled]], heads[1:]
+    lines = [heads, ["---"] + ["---:"] * (len(heads) - 1), *cells]
+    drawn = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f"{drawn}\n\nMeasured with " + ", ".join(f"{name} {value}" for name, value in about.items()) + ".\n"
+
+
+def cell(row: Any, path: str) -> str:
+    """The value that a path leads to, numbers to four digits."""
+    value = row
+    for word in path.split("."):
+        if not isinstance(value, dict) or word not in value:
+            known = ", ".join(value) if isinstance(value, dict) else repr(value)
+            stop(f"'{path}' leads nowhere: no '{word}' in {known}.", "mend the path in the page")
+        value = value[word]
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text.replace("|", r"\|").replace("\n", " ")
 
 
 def output(command: str) -> str:
     """What one of our commands prints, eighty columns wide, without color."""
     words = shlex.split(command)
     if words[0] != "deepglass":
-        sys.exit(f"tools/pages.py: '{command}' is not a command of ours. Next: begin it with deepglass.")
+        stop(f"'{command}' is not a command of ours.", "begin it with deepglass")
     plain = {"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb", "PYTHONUTF8": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", "from deepglass.cli import main; main()", *words[1:]],
+        [sys.executable, "-m", *words],
         env=os.environ | plain, capture_output=True, text=True, encoding="utf-8", cwd=ROOT,
     )  # fmt: skip
     if done.returncode:
-        sys.exit(f"tools/pages.py: '{command}' failed: {done.stderr.strip()} Next: run it by hand.")
+        stop(f"'{command}' failed: {done.stderr.strip()}", "run it by hand")
     lines = [line.rstrip() for line in done.stdout.strip("\n").splitlines()]
     return "\n".join(["```", f"$ {command}", *lines, "```", ""])
 
@@ -60,10 +86,10 @@ def rewritten(page: str, root: Path = ROOT) -> str:
         opening, kind, source, closing = part.groups()
         if kind == "output":
             return opening + output(source) + closing
-        path = root / source
-        if not path.is_file():
-            sys.exit(f"tools/pages.py: no {source}. Next: make bench, or the one script that writes it.")
-        return opening + table(json.loads(path.read_text(encoding="utf-8"))) + closing
+        name, *columns = source.split()
+        if not (root / name).is_file():
+            stop(f"no {name}.", "make bench, or run the one script that records it")
+        return opening + table(json.loads((root / name).read_text(encoding="utf-8")), columns) + closing
 
     return PART.sub(made, page)
 

@@ -79,7 +79,7 @@ def find_python():
 
 def pip(*words):
     """A pip command of the environment."""
-    return [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *words]
+    return [PYTHON, "-m", "pip", "install", "-qq", "--disable-pip-version-check", *words]
 
 
 def has_gpu():
