@@ -1,0 +1,5 @@
+"""`python -m deepglass` is the command."""
+
+from deepglass.cli import main
+
+main()
