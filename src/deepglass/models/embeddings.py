@@ -42,9 +42,10 @@ class PiecewiseLinear(nn.Module):
 
         f_j(x) = a_j x + c_j + Σ_t W_jt e_jt(x),   e_jt(x) = (x − b_t) / (b_{t+1} − b_t) clipped to 0 … 1
 
-    where b are the edges of column j; the first bin has no lower and the last no upper clip, so that the function goes
-    on straight outside of what was seen. W starts at zero: training begins from a plain linear embedding (the version
-    of Gorishniy et al. 2025, "TabM", section on embeddings). Columns with fewer than two edges stay linear.
+    where b are the edges of column j. The first bin is clipped below at −1 and the last above at 2, so that the function
+    goes on straight for one bin beyond what was seen, and a wild value does no more than that. W starts at zero:
+    training begins from a plain linear embedding, as in Gorishniy et al. (2025), "TabM". Columns with fewer than two
+    edges stay linear.
 
     Numbers [m, columns] to features [m, columns * width].
 
@@ -52,8 +53,8 @@ class PiecewiseLinear(nn.Module):
     torch.Size([5, 8])
     """
 
+    start: Tensor
     slope: Tensor
-    offset: Tensor
     low: Tensor
     high: Tensor
 
@@ -63,17 +64,17 @@ class PiecewiseLinear(nn.Module):
         most = max(1, MOST_CELLS // max(columns, 1))
         bins = [thinned(edge, most + 1) for edge in edges]
         count = max([len(edge) - 1 for edge in bins] + [1])
-        slope, offset = torch.zeros(columns, count), torch.zeros(columns, count)
+        start, slope = torch.zeros(columns, count), torch.zeros(columns, count)
         low, high = torch.zeros(columns, count), torch.ones(columns, count)
         for column, edge in enumerate(bins):
             used = len(edge) - 1
             if used < 1:
                 continue
             exact = torch.tensor(edge, dtype=torch.float64)
+            start[column, :used] = exact[:-1].float()
             slope[column, :used] = (1.0 / exact.diff()).float()
-            offset[column, :used] = (-exact[:-1] / exact.diff()).float()
-            low[column, 0], high[column, used - 1] = -math.inf, math.inf
-        for name, value in (("slope", slope), ("offset", offset), ("low", low), ("high", high)):
+            low[column, 0], high[column, used - 1] = -1.0, 2.0
+        for name, value in (("start", start), ("slope", slope), ("low", low), ("high", high)):
             self.register_buffer(name, value, persistent=False)
         bound = 1.0 / math.sqrt(width)
         self.linear = nn.Parameter(torch.empty(columns, width).uniform_(-bound, bound))
@@ -83,7 +84,8 @@ class PiecewiseLinear(nn.Module):
 
     def encode(self, numbers: Tensor) -> Tensor:
         """Where each number stands in its column's bins: [m, columns] to [m, columns, bins]."""
-        places = torch.addcmul(self.offset, numbers.unsqueeze(2), self.slope)
+        # Subtracting first is exact near an edge; scale x + shift would lose a narrow bin to rounding.
+        places = (numbers.unsqueeze(2) - self.start) * self.slope
         return torch.minimum(torch.maximum(places, self.low), self.high)
 
     def forward(self, numbers: Tensor) -> Tensor:

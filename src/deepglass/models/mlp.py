@@ -161,8 +161,12 @@ class Style:
 
     def linear(self, before: int, after: int, *, receive: bool) -> nn.Module:
         """A hidden layer, shared by the members where there are several."""
-        plain = nn.Linear(before, after) if self.members == 1 else SharedLinear(self.members, before, after, receive)
-        return initialized(plain, self.initialization, self.activation)
+        if self.members > 1:
+            layer: nn.Module = SharedLinear(self.members, before, after, receive)
+        else:
+            # A batch norm takes the mean away again, so a bias before it would be a weight that nothing reaches.
+            layer = nn.Linear(before, after, bias=self.normalization != "batch")
+        return initialized(layer, self.initialization, self.activation)
 
     def after(self, width: int) -> list[nn.Module]:
         """What follows a hidden layer of this width: normalization, activation, dropout, where asked for."""
