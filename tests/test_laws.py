@@ -201,7 +201,7 @@ def mlp_reference(member: Member, w: dict[str, np.ndarray], row: list[np.ndarray
                 x = x @ w[f"{name}.weight"][k] + w[f"{name}.bias"][k] if members > 1 else (
                     w[f"{name}.weight"] @ x + w[f"{name}.bias"])  # fmt: skip
             elif members > 1:
-                x = w[f"{name}.weight"] @ (x * w.get(f"{name}.gain_in", np.ones((members, 1)))[k])
+                x = w[f"{name}.linear.weight"] @ (x * w.get(f"{name}.gain_in", np.ones((members, 1)))[k])
                 x = act(x * w[f"{name}.gain_out"][k] + w[f"{name}.bias"][k])
             else:
                 x = w[f"{name}.weight"] @ x + w.get(f"{name}.bias", 0.0)

@@ -161,12 +161,10 @@ class Style:
 
     def linear(self, before: int, after: int, *, receive: bool) -> nn.Module:
         """A hidden layer, shared by the members where there are several."""
-        if self.members > 1:
-            layer: nn.Module = SharedLinear(self.members, before, after, receive)
-        else:
-            # A batch norm takes the mean away again, so a bias before it would be a weight that nothing reaches.
-            layer = nn.Linear(before, after, bias=self.normalization != "batch")
-        return initialized(layer, self.initialization, self.activation)
+        # A batch norm takes the mean away again, so a bias before it would be a weight that nothing reaches.
+        plain = nn.Linear(before, after, bias=self.members > 1 or self.normalization != "batch")
+        drawn = initialized(plain, self.initialization, self.activation)
+        return drawn if self.members == 1 else SharedLinear(self.members, drawn, receive=receive)
 
     def after(self, width: int) -> list[nn.Module]:
         """What follows a hidden layer of this width: normalization, activation, dropout, where asked for."""
@@ -212,20 +210,20 @@ class SharedLinear(nn.Module):
     All gains start at one and all biases alike. Features [m * members, before] to [m * members, after].
     """
 
-    def __init__(self, members: int, before: int, after: int, receive: bool = True) -> None:
+    def __init__(self, members: int, layer: nn.Linear, *, receive: bool = True) -> None:
         super().__init__()
-        drawn = nn.Linear(before, after)
         self.members = members
-        self.weight = drawn.weight
-        self.bias = nn.Parameter(drawn.bias.detach().repeat(members, 1))
-        self.gain_in = nn.Parameter(torch.ones(members, before)) if receive else None
-        self.gain_out = nn.Parameter(torch.ones(members, after))
+        self.gain_in = nn.Parameter(torch.ones(members, layer.in_features)) if receive else None
+        self.linear = nn.Linear(layer.in_features, layer.out_features, bias=False)
+        self.linear.weight = layer.weight
+        self.gain_out = nn.Parameter(torch.ones(members, layer.out_features))
+        self.bias = nn.Parameter(layer.bias.detach().repeat(members, 1))
 
     def forward(self, features: Tensor) -> Tensor:
         """Features [m * members, before] to [m * members, after]."""
         if self.gain_in is not None:
             features = (features.unflatten(0, (-1, self.members)) * self.gain_in).flatten(0, 1)
-        mixed = functional.linear(features, self.weight).unflatten(0, (-1, self.members))
+        mixed = self.linear(features).unflatten(0, (-1, self.members))
         return torch.addcmul(self.bias, mixed, self.gain_out).flatten(0, 1)
 
 
