@@ -4,7 +4,7 @@
 #   make check   style, types, floors, book order, sizes
 #   make bench   the measurements behind the figures we state
 #   make docs    the parts of the pages that the product itself makes
-#   make clean   remove what these made, the environment too
+#   make clean   remove what these made, the environment too; your own runs stay
 
 PYTHON ?= python3
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
@@ -40,7 +40,7 @@ docs: core-ready
 	$(BIN)/python tools/pages.py
 
 clean:
-	rm -rf .venv build dist runs .pytest_cache .ruff_cache .import_linter_cache .hypothesis src/*.egg-info
+	rm -rf .venv build dist runs/demo-* .pytest_cache .ruff_cache .import_linter_cache .hypothesis src/*.egg-info
 	find src tests tools bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 core-ready:
