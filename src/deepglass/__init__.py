@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from deepglass.data.schema import Data
     from deepglass.data.sources import read
     from deepglass.errors import DeepglassError
-    from deepglass.experiment import load, train
+    from deepglass.experiment import train
     from deepglass.training.recipe import Recipe
-    from deepglass.training.run import Run
+    from deepglass.training.run import Run, load
 
 __version__ = "0.1.0"
 
 # Every public name and the file it lives in: the whole surface, at most twelve.
 PUBLIC = {
     "train": "deepglass.experiment",
-    "load": "deepglass.experiment",
+    "load": "deepglass.training.run",
     "read": "deepglass.data.sources",
     "Data": "deepglass.data.schema",
     "Recipe": "deepglass.training.recipe",

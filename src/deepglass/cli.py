@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deepglass.errors import DeepglassError, RecipeError
+from deepglass.errors import DeepglassError, Interrupted, RecipeError
 
 if TYPE_CHECKING:
     from deepglass.training.run import Run
@@ -189,8 +189,8 @@ def main() -> None:
     except DeepglassError as error:
         _say(f"error: {error}")
         sys.exit(2)
-    except (KeyboardInterrupt, typer.Abort):
-        _say("interrupted; the work is kept. Next: the same command with --resume and --out RUN goes on from here")
+    except (KeyboardInterrupt, typer.Abort) as error:
+        _say(str(error) if isinstance(error, Interrupted) else "interrupted; nothing was begun")
         sys.exit(130)
     except BrokenPipeError:
         # The reader of a pipe (head, less) went away: not an error. Python would complain when flushing at exit.

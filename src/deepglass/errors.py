@@ -89,6 +89,13 @@ class MissingExtraError(DeepglassError):
     next_move = "install the extra: pip install 'deepglass[all]'"
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during training. Still a KeyboardInterrupt for any program around it, and it says where the work is."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(f"interrupted; the work is kept in {folder}. Next: the same again with --resume --out {folder}")
+
+
 def nearest(word: str, known: Iterable[str], most: int = 3) -> str:
     """The known words closest to a mistyped one, as the middle of a sentence; all of them when few and none is close.
 

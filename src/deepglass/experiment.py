@@ -18,7 +18,7 @@ from torch import nn
 from deepglass.data.batches import Batches, Variation
 from deepglass.data.schema import Data
 from deepglass.data.sources import read, source_name
-from deepglass.errors import DivergedError, ModelError, RunError, nearest
+from deepglass.errors import DivergedError, Interrupted, ModelError, RunError, nearest
 from deepglass.models import CATALOGUE, family_for
 from deepglass.models.family import Family
 from deepglass.seeing.judging import judge_run
@@ -34,7 +34,7 @@ from deepglass.training.plan import Plan, choose_device, plan_run
 from deepglass.training.recipe import Recipe, fitted_options, read_recipe, written_recipe
 from deepglass.training.refusals import refuse_inapplicable
 from deepglass.training.run import Run
-from deepglass.training.saving import WEIGHTS, Saver, read_history, resume
+from deepglass.training.saving import CHECKPOINT, WEIGHTS, Saver, read_history, resume
 from deepglass.training.stepping import players
 from deepglass.training.stopping import Stopper
 
@@ -82,7 +82,12 @@ def train(data: Any, model: str | nn.Module | None = None, *, target: str | None
     experiment = settle(data, model, asked, loss, checked=not resuming)
     for note in experiment.data.notes:
         say(f"{note.level}: {note.text}")
-    return _carry_out(experiment, folder, resuming, listeners, say, begun, source_name(data))
+    try:
+        return _carry_out(experiment, folder, resuming, listeners, say, begun, source_name(data))
+    except KeyboardInterrupt:
+        if not (folder / CHECKPOINT).exists():
+            raise
+        raise Interrupted(str(folder)) from None
 
 
 def settle(source: Any, model: str | nn.Module | None, asked: Recipe, loss: Any = None, *,
@@ -205,7 +210,7 @@ def _facts(learner: Learner, plan: Plan, source: str, data: Data) -> dict[str, A
         "deepglass": version("deepglass"), "torch": torch.__version__, "python": platform.python_version(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"), "source": source,
         "parameters": sum(weight.numel() for weight in learner.model.parameters()),
-        "epochs": learner.epoch, "best_epoch": learner.stopper.best_epoch + 1, "stopped": learner.stopped,
+        "epochs": learner.epoch, "best_epoch": learner.stopper.best_epoch, "stopped": learner.stopped,
         "plan": plan.to_json(), "training_seconds": learner.seconds,
         "data": {
             "rows": {"train": len(data.train), "valid": len(data.valid), "test": len(data.test)},

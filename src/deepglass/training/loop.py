@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from deepglass.data.batches import Batches
 from deepglass.data.schema import Batch
-from deepglass.errors import DivergedError
+from deepglass.errors import DivergedError, RunError
 from deepglass.training.averaging import Averager
 from deepglass.training.checkpoint import random_state, restore_random_state, snapshot
 from deepglass.training.divergence import first_failure
@@ -63,6 +63,11 @@ class Learner:
         """How many epochs the schedule is laid over."""
         return self.recipe.epochs or 1
 
+    def restate(self, model: nn.Module) -> None:
+        """Run the training examples through, for batch statistics that belong to averaged weights."""
+        for batch in self.batches.epoch(self.epoch):
+            model(*batch.inputs)
+
     def state(self) -> dict[str, Any]:
         """Everything needed to go on from here, to the same bits."""
         return {
@@ -71,11 +76,14 @@ class Learner:
             "optimizers": [player.optimizer.state_dict() for player in self.team],
             "average": self.averager.tensors(), "stopper": self.stopper.state(),
             "plateau": self.plateau.state_dict() if self.plateau else {},
-            "random": random_state(self.batches.device),
+            "random": random_state(self.batches.device), "data": self.batches.fingerprint,
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up a saved state."""
+        """Take up a saved state. Raises RunError when it was learned from other data."""
+        if state["data"] != self.batches.fingerprint:
+            raise RunError("--resume: the data are not those the run was begun with.",
+                           next="resume with the same data, or train anew in another --out")  # fmt: skip
         self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
         self.stopped, self.norms, self.best = state["stopped"], state["norms"], state["best"]
         self.losses = state["losses"].to(self.batches.device)
@@ -121,13 +129,15 @@ def _train_epoch(learner: Learner, check: Callable[[], None]) -> None:
         learner.seconds = time.perf_counter() - begun
         learner.post(Stepped(learner.epoch, learner.step, result.losses))
         check()
+        if learner.recipe.minutes is not None and learner.seconds >= 60 * learner.recipe.minutes:
+            break
 
 
 def _end_epoch(learner: Learner) -> None:
     begun = time.perf_counter()
-    with learner.averager.applied():
+    with learner.averager.applied(learner.restate):
         loss, figure, figures = learner.judge()
-        improved = learner.stopper.saw(learner.epoch, figure, loss)
+        improved = learner.stopper.saw(learner.epoch + 1, figure, loss)
         if improved:
             learner.best = snapshot(learner.model)
     if learner.plateau:
@@ -144,7 +154,7 @@ def _end_epoch(learner: Learner) -> None:
 def _line(learner: Learner, loss: float, figures: dict[str, float]) -> dict[str, Any]:
     total, done = learner.batches.steps * learner.epochs, (learner.epoch + 1) * learner.batches.steps
     rate = learner.plateau.rate if learner.plateau else rate_at(learner.recipe, done - 1, total)
-    means = learner.losses.mean(0).tolist()
+    means = learner.losses[: learner.step].mean(0).tolist()
     names = [player.turn.name for player in learner.team]
     norms = learner.norms or [math.nan]
     return {
