@@ -128,10 +128,9 @@ def _mark_best(axes: Axes, epochs: list[int], values: np.ndarray, best: int) -> 
     left = epochs.index(best) > len(epochs) / 2
     bottom, top = axes.get_ylim()
     low = abs(values[epochs.index(best)] - bottom) > abs(top - bottom) / 2
-    axes.annotate(
-        f"best: {best:,}", (best, 0.0 if low else 1.0), xycoords=("data", "axes fraction"), xytext=(-5 if left else 5, 5 if low else -13),
-        textcoords="offset points", ha="right" if left else "left", color=ACCENT, fontsize=9,
-    )  # fmt: skip
+    place, shift = (best, 0.0 if low else 1.0), (-5 if left else 5, 5 if low else -13)
+    axes.annotate(f"best: {best:,}", place, xycoords=("data", "axes fraction"), xytext=shift, color=ACCENT, fontsize=9,
+                  textcoords="offset points", ha="right" if left else "left")  # fmt: skip
 
 
 def _axes(figure: Figure, title: str) -> Axes:

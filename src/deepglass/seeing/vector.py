@@ -80,7 +80,7 @@ def paint(
     '<svg xmlns="http://www.w3.org/2000/'
     """
     written = io.StringIO()
-    with matplotlib.rc_context(STYLE | {"svg.hashsalt": name}), warnings.catch_warnings():
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
         # Letters that matplotlib's own font lacks are drawn by the reader's browser; only their width is a guess.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         figure = Figure(figsize=(size[0] / POINTS_PER_INCH, size[1] / POINTS_PER_INCH), layout="constrained")
