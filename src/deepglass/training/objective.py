@@ -204,8 +204,9 @@ def ends_in(module: nn.Module, outputs: Tensor | None = None) -> Emits:
     passing = (nn.Identity, nn.Flatten, nn.Unflatten)
     leaves = [m for m in module.modules() if next(m.children(), None) is None and not isinstance(m, passing)]
     last = leaves[-1] if leaves else None
-    plain: Emits = "logits"
-    said = next((emits for kind, emits in ENDINGS.items() if isinstance(last, kind)), plain)
+    said: Emits = "logits"
+    for kind, emits in ENDINGS.items():
+        said = emits if isinstance(last, kind) else said
     if outputs is None:
         return said
     outputs = outputs.detach().double()
