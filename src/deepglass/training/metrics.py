@@ -10,6 +10,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -45,6 +46,12 @@ class Sight:
     def hit(self) -> Tensor:
         """1 where the prediction is right, else 0."""
         return (self.target == self.predicted).double()
+
+    @cached_property
+    def levels(self) -> list[tuple[int, Tensor]]:
+        """For each class, the distinct probabilities in order: how many, and each example's place among them."""
+        sorted_out = [torch.unique(column, return_inverse=True) for column in self.read.T]
+        return [(len(values), places) for values, places in sorted_out]
 
     def pick(self, rows: Tensor) -> Sight:
         """Some of the examples."""
@@ -245,20 +252,21 @@ def _calibration_error(sight: Sight, weights: Tensor) -> Tensor:
 def _roc_auc(sight: Sight, weights: Tensor) -> Tensor:
     """The chance that a positive ranks above a negative, ties counting half (Hanley & McNeil 1982)."""
     if sight.classes == 2:
-        return _auc(sight.read[:, 1], sight.target == 1, weights)
-    each = torch.stack([_auc(sight.read[:, k], sight.target == k, weights) for k in range(sight.classes)])
-    return each.nanmean(0)
+        return _auc(sight, 1, weights)
+    return torch.stack([_auc(sight, code, weights) for code in range(sight.classes)]).nanmean(0)
 
 
-def _auc(scores: Tensor, positive: Tensor, weights: Tensor) -> Tensor:
-    if not bool(torch.isfinite(scores).all()):
+def _auc(sight: Sight, code: int, weights: Tensor) -> Tensor:
+    if bool((sight.predicted == sight.classes).any()):
         return torch.full((weights.shape[1],), math.nan, dtype=torch.float64)
-    levels, level = torch.unique(scores, return_inverse=True)
-    empty = torch.zeros(len(levels), weights.shape[1], dtype=torch.float64)
-    above = empty.index_add(0, level[positive], weights[positive])
-    below = empty.index_add(0, level[~positive], weights[~positive])
-    wins = above * (below.cumsum(0) - below / 2)
-    return wins.sum(0) / (above.sum(0) * below.sum(0))
+    levels, level = sight.levels[code]
+    positive = (sight.target == code).nonzero()[:, 0]
+    of_positives = weights[positive]
+    every = torch.zeros(levels, weights.shape[1], dtype=torch.float64).index_add_(0, level, weights)
+    # Weight ranked below each positive, ties halved; positives among themselves come to half of their square.
+    ranked = every.cumsum(0)[level[positive]] - every[level[positive]] / 2
+    among = of_positives.sum(0)
+    return ((of_positives * ranked).sum(0) - among**2 / 2) / (among * (weights.sum(0) - among))
 
 
 def _rmse(sight: Sight, weights: Tensor) -> Tensor:
