@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from deepglass.data.schema import Input, Schema
@@ -52,7 +53,7 @@ class Convolution(Family):
         schema: Schema,
         *,
         widths: tuple[int, ...] | None = None,
-        depth: int | None = None,
+        depth: int = 1,
         kernel: int = 3,
         dense: int = 128,
         activation: ActivationName = "relu",
@@ -63,7 +64,7 @@ class Convolution(Family):
         """The network for these pictures.
 
             widths    filters in each stage; by default 32 and 64, and a stage more for every doubling beyond 48 pixels
-            depth     convolutions in each stage; by default 1 for gray pictures, 2 for colored
+            depth     convolutions in each stage
             kernel    side of a filter, odd
             dense     units of the hidden layer after the last stage; 0 for none
             dropout   share zeroed before each dense layer in training (Srivastava et al. 2014)
@@ -71,7 +72,6 @@ class Convolution(Family):
         A stage ends in a 2 x 2 pool while both sides are at least 2 pixels. Raises ModelError for data that are not
         pictures, RecipeError for an option that cannot be.
 
-        >>> import torch
         >>> from deepglass.data.schema import Target
         >>> pixels = Input("picture", "pixels", (1, 8, 8))
         >>> digits = Schema("picture", (pixels,), Target("digit", "multiclass", tuple("0123456789")))
@@ -85,8 +85,7 @@ class Convolution(Family):
         chosen = default_widths(min(height, width)) if widths is None else sizes("widths", widths)
         if not chosen:
             raise RecipeError("widths: no stage at all.", next="--set widths=32,64")
-        (depth,) = sizes("depth", ((1 if channels == 1 else 2) if depth is None else depth,))
-        (dense,) = sizes("dense", (dense,), least=0)
+        (depth,), (dense,) = sizes("depth", (depth,)), sizes("dense", (dense,), least=0)
         stages, shape = _stages(
             (channels, height, width), chosen, depth, kernel, activation, normalization, initialization
         )
@@ -112,7 +111,9 @@ class Convolution(Family):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Pictures [m, channels, height, width] to outputs [m, outputs]."""
-        return self.head(self.stages(inputs[0]))
+        # Channels side by side in memory: on a CPU these convolutions are then up to twice as fast. Only a clone marks
+        # the layout of a single channel too.
+        return self.head(self.stages(inputs[0].clone(memory_format=torch.channels_last)))
 
 
 def picture_of(schema: Schema) -> Input:

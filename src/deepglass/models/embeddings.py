@@ -42,10 +42,10 @@ class PiecewiseLinear(nn.Module):
 
         f_j(x) = a_j x + c_j + Σ_t W_jt e_jt(x),   e_jt(x) = (x − b_t) / (b_{t+1} − b_t) clipped to 0 … 1
 
-    where b are the edges of column j. The first bin is clipped below at −1 and the last above at 2, so that the function
-    goes on straight for one bin beyond what was seen, and a wild value does no more than that. W starts at zero:
-    training begins from a plain linear embedding, as in Gorishniy et al. (2025), "TabM". Columns with fewer than two
-    edges stay linear.
+    where b are the edges of column j. The first bin is clipped below at −1 and the last above at 2: the function goes
+    on straight for one bin beyond what was seen, and a wild value does no more than that. W starts at zero: training
+    begins from a plain linear embedding, as in Gorishniy et al. (2025), "TabM". Columns with fewer than two edges stay
+    linear.
 
     Numbers [m, columns] to features [m, columns * width].
 

@@ -126,6 +126,7 @@ def perceptron_loss(z: Tensor, target: Tensor) -> Tensor:
         distance = (1 - 2 * target.to(z.dtype)) * z[:, 0]
     else:
         true = z.gather(1, target[:, None])
-        rival = z.scatter(1, target[:, None], -torch.inf).amax(dim=1, keepdim=True)
+        # One rival even where several tie: the rule moves two rows of weights, the true one and one other.
+        rival = z.gather(1, z.scatter(1, target[:, None], -torch.inf).argmax(dim=1, keepdim=True))
         distance = (rival - true)[:, 0]
     return torch.where(distance >= 0, distance, torch.zeros_like(distance)).mean()
