@@ -33,7 +33,14 @@ LARGEST_DENSE_SIDE = 8  # maps enter the dense layer at most 8 x 8, averaged dow
 class Convolution(Family):
     """Stages of convolutions, each ended by a pool that halves the maps, then one dense hidden layer.
 
-    Pictures [m, channels, height, width] of any size to logits or standardized numbers [m, outputs].
+    Pictures [m, channels, height, width] of any size to logits or standardized numbers [m, outputs]. A stage ends in a
+    2 x 2 pool while both sides are at least 2 pixels. Its options:
+
+        widths    filters in each stage; by default 32 and 64, and a stage more for every doubling beyond 48 pixels
+        depth     convolutions in each stage
+        kernel    side of a filter, odd
+        dense     units of the hidden layer after the last stage; 0 for none
+        dropout   share zeroed before each dense layer in training (Srivastava et al. 2014)
     """
 
     title = "convolutional network"
@@ -61,16 +68,7 @@ class Convolution(Family):
         dropout: float = 0.0,
         initialization: InitializationName = "default",
     ) -> Convolution:
-        """The network for these pictures.
-
-            widths    filters in each stage; by default 32 and 64, and a stage more for every doubling beyond 48 pixels
-            depth     convolutions in each stage
-            kernel    side of a filter, odd
-            dense     units of the hidden layer after the last stage; 0 for none
-            dropout   share zeroed before each dense layer in training (Srivastava et al. 2014)
-
-        A stage ends in a 2 x 2 pool while both sides are at least 2 pixels. Raises ModelError for data that are not
-        pictures, RecipeError for an option that cannot be.
+        """The network for these pictures. Raises ModelError for other data, RecipeError for options that cannot be.
 
         >>> from deepglass.data.schema import Target
         >>> pixels = Input("picture", "pixels", (1, 8, 8))

@@ -32,11 +32,30 @@ from deepglass.models.embeddings import EmbeddingName, Features, features_of
 from deepglass.models.family import Criterion, Family, Turn, supervised
 
 
+@dataclass(frozen=True)
+class Defaults:
+    """What an option is where nobody says."""
+
+    widths: tuple[int, ...]
+    dropout: float
+    members: int
+
+
+DEFAULTS = {"table": Defaults((256, 256), 0.1, 16), "other": Defaults((256, 128), 0.0, 1)}
+
+
 class Mlp(Family):
     """Layers of neurons, each fed by all of the layer below; one network or `members` that share their weights.
 
     Inputs ([m, ...], ...) to logits or standardized numbers [m, outputs]. In training, with members, to
-    [m, members, outputs]: each member answers for itself and is judged for itself.
+    [m, members, outputs]: each member answers for itself and is judged for itself. Its options:
+
+        widths           units of each hidden layer; by default 256 and 128, for a table 256 and 256
+        dropout          share of hidden units zeroed in training (Srivastava et al. 2014); by default 0, a table 0.1
+        embedding        how a table's numbers enter: none | piecewise | periodic; by default piecewise for a table of
+                         up to 500 number columns. Above 500 numbers always enter as they are
+        embedding_width  features made of each number
+        members          networks that share their weights; by default 16 for a table, else 1
     """
 
     title = "multi-layer perceptron"
@@ -68,17 +87,7 @@ class Mlp(Family):
         embedding_width: int = 16,
         members: int | None = None,
     ) -> Mlp:
-        """The network for this data.
-
-            widths           units of each hidden layer; by default 256 and 128, for a table 256 and 256
-            dropout          share of hidden units zeroed in training (Srivastava et al. 2014); by default 0, for a
-                             table 0.1
-            embedding        how a table's numbers enter: none | piecewise | periodic; by default piecewise for a
-                             table of up to 500 number columns. Above 500 numbers always enter as they are
-            embedding_width  features made of each number
-            members          networks that share their weights; by default 16 for a table, else 1
-
-        Raises RecipeError for an option the data cannot have.
+        """The network for this data. Raises RecipeError for an option the data cannot have.
 
         >>> from deepglass.data.schema import Input, Target
         >>> pixels = Input("picture", "pixels", (1, 28, 28))
@@ -91,14 +100,11 @@ class Mlp(Family):
           (4): Linear(in_features=128, out_features=10, bias=True)
         )
         """
-        table = schema.kind == "table"
-        if members is None:
-            members = 16 if table else 1
-        if dropout is None:
-            dropout = 0.1 if table else 0.0
-        if widths is None:
-            widths = (256, 256) if table else (256, 128)
-        (members,), (embedding_width,) = sizes("members", (members,)), sizes("embedding_width", (embedding_width,))
+        default = DEFAULTS["table" if schema.kind == "table" else "other"]
+        widths = default.widths if widths is None else widths
+        dropout = default.dropout if dropout is None else dropout
+        (members,) = sizes("members", (default.members if members is None else members,))
+        (embedding_width,) = sizes("embedding_width", (embedding_width,))
         features = features_of(schema, embedding=_embedding_for(schema, embedding), width=embedding_width, lookups=True)
         style = Style(members, activation, normalization, share("dropout", dropout), initialization)
         body = stacked(style, (features.width, *sizes("widths", widths)), schema.target.outputs)
