@@ -24,7 +24,7 @@ from deepglass.models.family import Family
 from deepglass.seeing.judging import judge_run
 from deepglass.training.averaging import Averager
 from deepglass.training.checkpoint import snapshot, storage_errors, write_json, write_text, write_weights
-from deepglass.training.evaluating import judge
+from deepglass.training.evaluating import judge, outputs_of
 from deepglass.training.events import Event, Listener
 from deepglass.training.loop import Learner, learn
 from deepglass.training.metrics import METRICS, choose_metric
@@ -107,7 +107,7 @@ def settle(source: Any, model: str | nn.Module | None, asked: Recipe, loss: Any 
         torch.manual_seed(asked.seed)
         if isinstance(model, nn.Module):
             network, recipe = model, dataclasses.replace(asked.settled(FOREIGN), model=type(model).__name__)
-            emits = ends_in(model)
+            emits = ends_in(model, _some_outputs(model.to(device), data, device))
         else:
             name = asked.model or family_for(data.schema)
             family = _family(name)
@@ -120,6 +120,14 @@ def settle(source: Any, model: str | nn.Module | None, asked: Recipe, loss: Any 
     network.to(device)
     return Experiment(data, network, dataclasses.replace(recipe, metric=metric), objective, metric, device,
                       {"device": reason})  # fmt: skip
+
+
+def _some_outputs(model: nn.Module, data: Data, device: torch.device) -> torch.Tensor | None:
+    """A few outputs as evidence of what they are; none where the module cannot take the data, which the plan tells."""
+    try:
+        return outputs_of(model, data.train.select(torch.arange(min(64, len(data.train)))), data.schema, device)
+    except (RuntimeError, TypeError, ValueError, AttributeError):
+        return None
 
 
 FOREIGN: dict[str, Any] = {"epochs": 10, "batch_size": 64, "optimizer": "adam", "learning_rate": 1e-3}

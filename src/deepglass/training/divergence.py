@@ -28,12 +28,23 @@ def first_failure(model: nn.Module, batch: Batch, loss: Callable[[Batch], Tensor
     found: list[str] = []
     hooks = [module.register_forward_hook(_watcher(name, found)) for name, module in model.named_modules()]
     try:
-        with torch.no_grad():
-            loss(batch)
+        value = loss(batch)
     finally:
         for hook in hooks:
             hook.remove()
-    return f"layer {found[0] or 'model'!r}, the first whose output is not finite" if found else "the loss itself"
+    if found:
+        return f"layer {found[0] or 'model'!r}, the first whose output is not finite"
+    return _backward_failure(model, value)
+
+
+def _backward_failure(model: nn.Module, value: Tensor) -> str:
+    """The chain rule runs from the loss down: the last layer whose gradient is not finite is where that began."""
+    if not _finite(value):
+        return "the loss itself"
+    model.zero_grad()
+    value.backward()
+    bad = [name for name, weight in model.named_parameters() if weight.grad is not None and not _finite(weight.grad)]
+    return f"the gradient of layer {bad[-1].rpartition('.')[0] or 'model'!r}" if bad else "the step before this one"
 
 
 def _watcher(name: str, found: list[str]) -> Callable[[nn.Module, object, object], None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 import math
 import statistics
 import time
@@ -24,7 +25,8 @@ from deepglass.training.recipe import Recipe
 from deepglass.training.stepping import players, take_step
 
 MEASURED_SECONDS = 1.0
-"""What measuring may cost at most, once the first two steps have warmed the machine."""
+WARM_STEPS = 2
+"""What measuring may cost at most, once the first steps have warmed the machine."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,8 @@ def _seconds_per_step(recipe: Recipe, model: nn.Module, batches: Batches, criter
         team = players(trial, criterion, recipe)
         times: list[float] = []
         spent = 0.0
-        for number, batch in enumerate(batches.epoch(0)):
+        several = itertools.chain.from_iterable(batches.epoch(epoch) for epoch in range(WARM_STEPS + 1))
+        for number, batch in enumerate(several):
             begun = time.perf_counter()
             try:
                 take_step(team, batch, recipe, rate=0.0)
@@ -136,8 +139,8 @@ def _seconds_per_step(recipe: Recipe, model: nn.Module, batches: Batches, criter
                 torch.cuda.synchronize()
             taken = time.perf_counter() - begun
             spent += taken
-            times += [taken] if number >= 2 else []
-            if number >= 2 and (spent > MEASURED_SECONDS or number >= 20):
+            times += [taken] if number >= WARM_STEPS else []
+            if number >= WARM_STEPS and (spent > MEASURED_SECONDS or number >= 20):
                 break
     return statistics.median(times) if times else None
 

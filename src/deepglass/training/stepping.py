@@ -8,7 +8,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -27,6 +29,14 @@ class Player:
     turn: Turn
     optimizer: Any
     weights: tuple[nn.Parameter, ...]
+
+    @cached_property
+    def canary(self) -> nn.Parameter:
+        """The weight whose gradient tells most cheaply that a backward pass went wrong.
+
+        What is not finite anywhere in the chain rule reaches the first layers; of their weights, the bias is small.
+        """
+        return min(self.weights[:2], key=torch.numel)
 
 
 @dataclass(frozen=True)
@@ -71,8 +81,17 @@ def _play(player: Player, batch: Batch, recipe: Recipe, rate: float, norms: bool
         total = _accumulated(turn, batch, recipe)
     limit = recipe.clip or 0.0
     norm = clip_gradients(player.weights, limit) if limit or norms else None
+    if _spoiled(player.canary):
+        # No update: the weights stay as they were, and the loop finds a loss that is no number.
+        return total * math.nan, norm
     optimizer.step()
     return total, norm
+
+
+def _spoiled(canary: nn.Parameter) -> bool:
+    """Whether the gradient is no longer finite; asked on the CPU alone, for elsewhere it would stop the device."""
+    gradient = canary.grad
+    return gradient is not None and gradient.device.type == "cpu" and not math.isfinite(float(gradient.sum()))
 
 
 def _accumulated(turn: Turn, batch: Batch, recipe: Recipe) -> Tensor:
