@@ -52,7 +52,9 @@ def plain(cells: Any) -> tuple[Nature, pa.Array]:
     """
     cells = _whole(cells)
     if pa.types.is_dictionary(cells.type):
-        cells = cells.cast(cells.type.value_type)
+        words = cells.dictionary  # spelled out here, as Arrow has no cast for each kind of dictionary
+        words = words.cast(pa.large_string()) if pa.types.is_string_view(words.type) else words
+        cells = words.take(cells.indices)
     kind, test = cells.type, pa.types
     if test.is_null(kind):
         return "nothing", cells

@@ -141,7 +141,7 @@ def _read_texts(name: str, cells: pa.Array, comma: str) -> tuple[Column, list[No
     if is_nested(sample):
         return _nothing(name, "its cells are nested (JSON)"), []
     listed = tuple(words.to_pylist())
-    if {word.lower() for word in listed} == {"true", "false"}:
+    if {word.lower() for word in listed[:5]} == {"true", "false"}:
         return _as_truths(name, places, words), []
     return Column(Reading(name, "category", "words"), places, listed), []
 
@@ -167,7 +167,7 @@ def _as_numbers(name: str, words: pa.Array, counts: np.ndarray, places: np.ndarr
     bad = np.isnan(values)
     share = counts[~bad].sum() / counts.sum()
     few = bad.sum() <= 3
-    stray = few and counts[bad].max(initial=0) <= 2
+    stray = few and counts[bad].max(initial=0) <= 2 and (~bad).sum() >= 3
     many = (~bad).sum() > 20
     if not (share == 1 or (share > 0.5 and (stray or (few and many))) or (share >= 0.9 and many)):
         return None

@@ -15,6 +15,7 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
@@ -80,7 +81,7 @@ def read_bytes(path: Path) -> bytes:
         raise SourceError(
             f"{path.name}: more than {LIMIT >> 30} GiB of text.", next="store it as Parquet, or take a part"
         )
-    if not raw.strip():
+    if not raw or raw.isspace():
         raise SourceError(f"{path.name}: the file is empty.", next="name a file with a header line and rows")
     return raw
 
@@ -191,12 +192,9 @@ def _has_header(first: list[str], body: list[list[str]]) -> bool:
         years = all(re.fullmatch(r"(1[5-9]|20)\d\d", cell.strip()) for cell in numbers) and len(set(numbers)) > 1
         counted = [cell.strip() for cell in numbers] == [str(k) for k in range(len(numbers))] and len(numbers) > 1
         return years or counted or not _above_numbers(first, rows)
-    if len(set(first)) == len(first) and first in rows:
-        return True  # files joined end to end repeat their whole header
-    again = sum(
-        cell.strip() not in MISSING and sum(row[k] == cell for row in rows) >= 2 for k, cell in enumerate(first)
-    )
-    return again == 0
+    whole = sum(row == first for row in rows)  # files joined end to end repeat their header, as a whole line
+    counts = [sum(row[k] == cell for row in rows) for k, cell in enumerate(first) if cell.strip() not in MISSING]
+    return all(count < 2 for count in counts) or all(count == whole for count in counts)
 
 
 def _above_numbers(first: list[str], rows: list[list[str]]) -> bool:
@@ -225,7 +223,10 @@ def _names(first: list[str], body: list[list[str]], place: str) -> list[str]:
 
 def _parse(text: bytes, delimiter: str, names: list[str], header: bool, place: str) -> pa.Table:
     reading = arrow_csv.ReadOptions(column_names=names, skip_rows_after_names=int(header), block_size=1 << 24)
-    parsing = arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=b'"' in text)
+    quotes: Any = '"' if _quotes_pair(text[:SAMPLE], delimiter) else False
+    parsing = arrow_csv.ParseOptions(
+        delimiter=delimiter, quote_char=quotes, newlines_in_values=bool(quotes) and b'"' in text
+    )
     meaning = arrow_csv.ConvertOptions(
         column_types={name: pa.large_string() for name in names},
         null_values=list(MISSING),
@@ -238,6 +239,15 @@ def _parse(text: bytes, delimiter: str, names: list[str], header: bool, place: s
         if "Empty CSV" in str(error):
             raise TableError(f"{place}: found a header and no rows.", next="give rows below the header") from None
         raise TableError(f"{place}: cannot be read as a table ({error}).") from None
+
+
+def _quotes_pair(sample: bytes, delimiter: str) -> bool:
+    """Whether quotes enclose cells. With tabs they often mean nothing, and a stray one would swallow the rows below."""
+    if delimiter != "\t":
+        return True
+    opened = len(re.findall(rb'(?m)(?:^|\t)"(?!\t|\r?$)', sample))
+    closed = len(re.findall(rb'(?m)(?<!\t)(?<!^)"(?:\t|\r?$)', sample))
+    return opened == closed
 
 
 def _explain_ragged(text: bytes, delimiter: str, expected: int, place: str) -> None:

@@ -167,7 +167,7 @@ def _fit(columns: Sequence[Column], train: np.ndarray, keep_ids: bool) -> tuple[
             continue
         fitted = column.take(train)
         if fitted.missing.all():
-            left.append(Left(name, "every cell is missing", "trouble"))
+            left.append(Left(name, "no finite value in the training rows", "trouble"))
         elif column.reading.kind == "category":
             _fit_words(fitted, codes, left)
         else:

@@ -64,8 +64,9 @@ def read_table(source: Any, wishes: Wishes, *, name: str) -> Data:
     if not encoding.columns:
         reasons = "; ".join(note.text for note in note_left(left)) or "the target is the only column"
         raise TableError(f"{name}: found no column to learn from ({reasons}).", next="give a table with features")
-    used = [column for column in roles.features if column.reading.name in encoding.columns]
-    others = [*(column for column in roles.features if column not in used), *roles.target]
+    wanted = set(encoding.columns)
+    used = [column for column in roles.features if column.reading.name in wanted]
+    others = [*(column for column in roles.features if column.reading.name not in wanted), *roles.target]
     notes += [*note_left(left), *look_for_troubles(used, others, aim, splits)]
     target = fit_target(aim, splits.train, wishes.plain)
     schema = Schema("table", (), target, _reader(frame, roles, encoding, wishes))
@@ -134,7 +135,8 @@ def _read_roles(frame: Frame, wishes: Wishes, place: str) -> tuple[_Roles, list[
     group = columns[wishes.group] if wishes.group else None
     if group is not None:
         notes.append(Note("guess", f"column {wishes.group!r} splits the rows by group, and is not learned from"))
-    features = [c for n, c in columns.items() if n not in (*targets, wishes.group, *wishes.ignore)]
+    kept_out = {*targets, wishes.group, *wishes.ignore}
+    features = [column for name, column in columns.items() if name not in kept_out]
     time = columns[wishes.time] if wishes.time else None
     return _Roles(tuple(columns[name] for name in targets), tuple(features), group, time), notes
 
@@ -169,7 +171,8 @@ def _split(rows: np.ndarray, aim: Aim, roles: _Roles, wishes: Wishes) -> Splits:
 
 def _reader(frame: Frame, roles: _Roles, encoding: Encoding, wishes: Wishes) -> dict[str, Any]:
     """All that is needed to read new data, as plain JSON values."""
-    used = [column.reading for column in roles.features if column.reading.name in encoding.columns]
+    wanted = set(encoding.columns)
+    used = [column.reading for column in roles.features if column.reading.name in wanted]
     return {
         "plain": wishes.plain,
         "header": frame.header,

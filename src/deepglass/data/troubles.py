@@ -75,7 +75,7 @@ def note_duplicates(columns: Sequence[Column], splits: Splits) -> list[Note]:
     twice = duplicates_across(mixed[splits.train], mixed[splits.valid], mixed[splits.test])
     if not twice:
         return []
-    return [Note("trouble", f"{twice:,} rows of the valid and test parts stand, cell for cell, in an earlier part too")]
+    return [Note("trouble", f"{twice:,} row(s) of valid and test also stand, cell for cell, in an earlier part")]
 
 
 def note_classes(aim: Aim, splits: Splits) -> list[Note]:
@@ -133,6 +133,13 @@ def _ranks(codes: np.ndarray) -> np.ndarray:
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:
     """|Pearson's r|, 0 where a side is constant."""
-    a, b = a - a.mean(), b - b.mean()
-    size = np.sqrt((a @ a) * (b @ b))
-    return float(abs(a @ b) / size) if size > 0 and np.isfinite(size) else 0.0
+    a, b = _unit(a), _unit(b)
+    return float(abs(a @ b))
+
+
+def _unit(values: np.ndarray) -> np.ndarray:
+    """Centered and of length 1, or all zeros; divided by the largest first, as squares of 1e300 are infinite."""
+    values = values / max(np.abs(values).max(), 1e-300)
+    values = values - values.mean()
+    length = np.sqrt(values @ values)
+    return values / length if length > 1e-12 else np.zeros_like(values)
