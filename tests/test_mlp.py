@@ -43,7 +43,7 @@ def test_pictures_get_exactly_the_reference_network(dropout: float) -> None:
     )
     torch.manual_seed(7)
     ours = Mlp.from_schema(PIXELS, widths=(256, 128), dropout=dropout)
-    assert [type(layer) for layer in ours.body] == [type(layer) for layer in reference[1:]]
+    assert [type(layer) for layer in ours.body] == [type(layer) for layer in list(reference)[1:]]
     pictures = torch.randn(5, 1, 28, 28)
     for training in (True, False):
         torch.manual_seed(1)
@@ -217,7 +217,8 @@ def test_piecewise_encoding_is_linear_interpolation() -> None:
     layer = PiecewiseLinear((edges,), 5).double()
     nn.init.normal_(layer.weight)
     with torch.no_grad():
-        layer.linear.zero_(), layer.bias.zero_()
+        layer.linear.zero_()
+        layer.bias.zero_()
     x = np.linspace(-1.5, 2.0, 101)
     found = layer(torch.tensor(x[:, None])).detach().numpy()
     heights = np.concatenate([np.zeros((1, 5)), np.cumsum(layer.weight[0].detach().numpy(), axis=0)])
