@@ -239,9 +239,11 @@ def _colorless(pixels: np.ndarray) -> bool:
 
 
 def _wrappers(parts: list[list[str]]) -> int:
-    """How many folders on top hold everything, above the folder that tells classes."""
-    depth = min((len(entry) for entry in parts), default=0)
+    """How many folders on top hold everything, above the folders that tell classes."""
     found = 0
-    while found < depth - 2 and len({entry[found] for entry in parts}) == 1:
+    while len({entry[found] if len(entry) > found + 1 else "" for entry in parts} - {""}) == 1:
+        below = [entry[found + 1] if len(entry) > found + 2 else "" for entry in parts if len(entry) > found + 1]
+        if len(below) < len(parts) or len(set(below) - {""}) < (2 if "" in below else 1):
+            break
         found += 1
     return found

@@ -41,6 +41,8 @@ def understand_labels(y: Any, *, wish: Literal["classes", "numbers"] | None = No
     """
     array = as_column(y, name)
     notes: tuple[Note, ...] = ()
+    if not len(array):
+        raise TargetError(f"{name}: no labels at all.", next="give one label an example")
     if array.ndim == 2 and wish != "numbers" and _is_onehot(array):
         notes = (Note("guess", f"{name} is one-hot: {array.shape[1]} classes, numbered from 0."),)
         array = array.argmax(1)
