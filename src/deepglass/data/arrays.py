@@ -144,6 +144,7 @@ def encode_arrays(schema: Schema, arrays: Arrays, *, with_target: bool) -> tuple
             f"X: examples of shape {list(examples.shape[1:])}; the network was trained on {list(entry.shape)}.",
             next="give the same shape as in training",
         )
+    _check_finite(examples)
     tensor = _as_it_stands(examples, entry.kind == "codes")
     answers = code_labels(arrays.labels, schema.target) if with_target else torch.empty(len(tensor), 0)
     return Part((tensor,), answers, torch.arange(len(tensor))), ()
@@ -206,6 +207,7 @@ def _class_names(labels: Any, schema: Schema) -> list[str]:
 def _read_plain(arrays: Arrays, wishes: Wishes, name: str) -> Data:
     """The tensor as it stands: floats as float32, whole numbers as int64 (uint8 and bool as float32)."""
     _refuse(wishes)
+    _check_finite(arrays.examples)
     labels = understand_labels(arrays.labels, wish=wishes.task)
     array, notes = arrays.examples, list(labels.notes)
     codes = array.dtype.kind in "iu" and array.dtype != np.uint8
@@ -232,13 +234,16 @@ def _refuse(wishes: Wishes) -> None:
 
 
 def _as_it_stands(array: np.ndarray, codes: bool) -> Tensor:
+    return to_tensor(np.ascontiguousarray(array, np.int64 if codes else np.float32))
+
+
+def _check_finite(array: np.ndarray) -> None:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         bad = ~np.isfinite(array.reshape(len(array), -1)).all(1)
         raise TableError(
             f"X: {bad.sum():,} of {len(array):,} examples hold missing or infinite values (first: {bad.argmax()}).",
             next="fill or remove them; a network turns one of them into a loss that is no number",
         )
-    return to_tensor(np.ascontiguousarray(array, np.int64 if codes else np.float32))
 
 
 def _are_pictures(array: np.ndarray) -> bool:

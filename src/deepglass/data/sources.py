@@ -148,7 +148,7 @@ def _missing(source: Any) -> Found | None:
         return None
     path = Path(source).expanduser()
     try:
-        if path.exists():
+        if str(source).strip() and path.exists():
             return None
         known = [entry.name for entry, _ in zip(sorted(path.parent.iterdir()), range(1000), strict=False)]
     except (OSError, ValueError):
@@ -212,8 +212,10 @@ READERS: tuple[Callable[[Any], Found | None], ...] = (
 
 
 def _is_frame(source: Any) -> bool:
-    if isinstance(source, pa.Table | Mapping) or hasattr(source, "__dataframe__"):
+    if isinstance(source, pa.Table) or hasattr(source, "__dataframe__"):
         return True
+    if isinstance(source, Mapping):
+        return bool(source) and all(hasattr(column, "__len__") for column in source.values())
     return hasattr(source, "__arrow_c_stream__") and hasattr(source, "columns")
 
 
