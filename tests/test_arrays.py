@@ -174,7 +174,8 @@ def test_torch_data_sets() -> None:
         def __getitem__(self, place: int):
             return torch.zeros(place + 1), 0
 
-    for bad, said in ((Endless(), "without a length"), (Uneven(X, y), "expected one shape"), (TensorDataset(*[torch.zeros(3)] * 3), "pairs")):  # fmt: skip
+    three = TensorDataset(*[torch.zeros(3)] * 3)
+    for bad, said in ((Endless(), "without a length"), (Uneven(X, y), "expected one shape"), (three, "pairs")):
         with pytest.raises(SourceError, match=said):
             read(bad)
 

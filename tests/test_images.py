@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import json
 import os
 import struct
 import tarfile
@@ -19,10 +21,10 @@ from deepglass.data import albums
 from deepglass.data.archives import open_shelf
 from deepglass.data.decoding import Decoded, Shape, Unread, decode
 from deepglass.data.images import encode_pictures, picture_names, read_pictures
-from deepglass.data.labels import code_labels, understand_labels
+from deepglass.data.labels import code_labels, fit_target, understand_labels
 from deepglass.data.packed import read_cifar, read_idx
 from deepglass.data.pixels import pixel_statistics
-from deepglass.data.schema import Data, Schema, Wishes
+from deepglass.data.schema import Data, Schema, Target, Wishes
 from deepglass.errors import DeepglassError, PictureError, RecipeError, SourceError, TargetError
 
 SHARED = os.environ.get("DEEPGLASS_DATA")
@@ -92,8 +94,6 @@ def test_mean_and_spread_are_those_of_the_training_part_alone(tmp_path: Path) ->
 
 
 def test_the_schema_survives_json_and_reads_the_same_again(tmp_path: Path) -> None:
-    import json
-
     folder = build(tmp_path, {"a": 10, "b": 10})
     data = read(folder)
     schema = Schema.from_json(json.loads(json.dumps(data.schema.to_json())))
@@ -345,8 +345,6 @@ def idx(array: np.ndarray) -> bytes:
 
 
 def test_idx_files(tmp_path: Path) -> None:
-    import gzip
-
     pictures, labels = noise(0, 30, 8, 8).reshape(30, 8, 8), np.arange(30, dtype=np.uint8) % 3
     for stem, low, high in (("train", 0, 24), ("t10k", 24, 30)):
         (tmp_path / f"{stem}-images-idx3-ubyte").write_bytes(idx(pictures[low:high]))
@@ -374,7 +372,11 @@ def test_the_binary_cifar_tar(tmp_path: Path) -> None:
     path = tmp_path / "cifar-10-binary.tar.gz"
     with tarfile.open(path, "w:gz") as archive:
         for name, body in (("test_batch.bin", records[9:].tobytes()), ("data_batch_1.bin", records[:4].tobytes()),
-                           ("data_batch_2.bin", records[4:9].tobytes()), ("batches.meta.txt", b"plane\ncar\n\n")):  # fmt: skip
+    for raw, said in (
+        (b"", "not an IDX"),
+        (idx(labels)[:-3], "30 bytes; 27 are"),
+        (b"\0\0\x08\x03\0", "broken"),
+    ):
             entry = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
             entry.size = len(body)
             archive.addfile(entry, io.BytesIO(body))
@@ -446,9 +448,7 @@ def test_labels_are_understood() -> None:
     assert code_labels(np.eye(2), target).tolist() == [0, 1]
 
 
-def read_target():
-    from deepglass.data.labels import fit_target
-
+def read_target() -> Target:
     return fit_target(understand_labels(["cat", "dog"]), np.arange(2), name="y")[0]
 
 

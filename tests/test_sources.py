@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,7 +43,8 @@ def test_embedded_sets(name: str, rows: int, task: str) -> None:
 
 
 def test_digits_are_the_pictures_of_scikit_learn() -> None:
-    data, bunch = read("digits"), datasets.load_digits()
+    data = read("digits")
+    bunch: Any = datasets.load_digits()
     for part in (data.train, data.valid, data.test):
         np.testing.assert_allclose(part.inputs[0][:, 0].numpy() / 255 * 16, bunch.images[part.rows], atol=0.04)
         assert part.target.tolist() == bunch.target[part.rows].tolist()
