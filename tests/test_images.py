@@ -371,12 +371,13 @@ def test_the_binary_cifar_tar(tmp_path: Path) -> None:
     records = np.concatenate([labels[:, None], pictures.reshape(12, -1)], 1)
     path = tmp_path / "cifar-10-binary.tar.gz"
     with tarfile.open(path, "w:gz") as archive:
-        for name, body in (("test_batch.bin", records[9:].tobytes()), ("data_batch_1.bin", records[:4].tobytes()),
-    for raw, said in (
-        (b"", "not an IDX"),
-        (idx(labels)[:-3], "30 bytes; 27 are"),
-        (b"\0\0\x08\x03\0", "broken"),
-    ):
+        bodies = {
+            "test_batch.bin": records[9:].tobytes(),
+            "data_batch_1.bin": records[:4].tobytes(),
+            "data_batch_2.bin": records[4:9].tobytes(),
+            "batches.meta.txt": b"plane\ncar\n\n",
+        }
+        for name, body in bodies.items():
             entry = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
             entry.size = len(body)
             archive.addfile(entry, io.BytesIO(body))
