@@ -76,10 +76,7 @@ class Objective:
         """What the mean divides by: the weights of the examples' classes summed, or the number of examples."""
         if self.weights is None:
             return float(target.shape[0])
-        weights = self._there(self.weights, target.device, torch.float32)
-        if target.is_floating_point():
-            return (target @ weights.to(target.dtype)).sum()
-        return weights[target].sum()
+        return _weighed(target, self._there(self.weights, target.device, torch.float32))
 
     def read(self, outputs: Tensor) -> Tensor:
         """Probabilities [m, classes] (2 for two classes), or numbers [m, width] in the target's own unit."""
@@ -105,9 +102,9 @@ class Objective:
         logs = _logarithms(outputs, self.emits)
         shares = target.to(logs.dtype) if mixed else F.one_hot(target, logs.shape[1]).to(logs.dtype)
         shares = shares * (1 - self.smoothing) + self.smoothing / logs.shape[1]
-        if weights is not None:
-            shares = shares * weights
-        return -(shares * logs).sum() / self.measure(target)
+        if weights is None:
+            return -(shares * logs).sum() / len(target)
+        return -(shares * logs * weights).sum() / _weighed(target, weights)
 
     def _check(self, outputs: Tensor, examples: int) -> None:
         shape, task, many = list(outputs.shape), self.target.task, self.target.outputs
@@ -226,6 +223,12 @@ def _sums_to_one(values: Tensor) -> bool:
 
 def _full(outputs: Tensor) -> Tensor:
     return outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs
+
+
+def _weighed(target: Tensor, weights: Tensor) -> Tensor:
+    """The weights of the examples' classes, summed."""
+    mixed = target.is_floating_point()
+    return (target.to(weights.dtype) @ weights).sum() if mixed else weights[target].sum()
 
 
 def _classes(target: Target) -> str:
