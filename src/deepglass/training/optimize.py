@@ -219,8 +219,8 @@ def clip_gradients(parameters: Iterable[Tensor], limit: float) -> Tensor:
 
     norm = √Σ g² over all parameters together (Pascanu et al. 2013); limit 0: only measured.
     """
-    gradients = [weight.grad for weight in parameters if weight.grad is not None]
-    norm = nn.utils.get_total_norm(gradients)
+    moved = [weight for weight in parameters if weight.grad is not None]
+    norm = nn.utils.get_total_norm([weight.grad for weight in moved if weight.grad is not None])
     if limit > 0:
-        torch._foreach_mul_(gradients, (limit / (norm + 1e-6)).clamp(max=1.0))
+        nn.utils.clip_grads_with_norm_(moved, limit, norm)
     return norm
