@@ -189,7 +189,7 @@ def test_every_door_gives_the_same_table(tmp_path):
     doors = [
         *(tmp_path / name for name in ("a.csv", "a.csv.gz", "a.tsv", "a.parquet")),
         categorical,
-        categorical.set_index(pd.Index(range(5, 85))),
+        categorical.set_index(pd.Index(generator.permutation(80))),
         polars,
         polars.with_columns(pl.col("color").cast(pl.Categorical)),
         pa.table(frame),
@@ -234,6 +234,7 @@ def test_decimal_commas_are_told_from_thousands():
     ("cells", "kind"),
     [
         (["007", "012", "100"], "category"),
+        (["07", "12", "10"], "category"),
         (["0", "10", "7"], "number"),
         (["0.5", "007", "1.5"], "number"),
         (["1", "2", "3+", "3+", "3+", "1"], "category"),

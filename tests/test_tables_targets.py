@@ -45,6 +45,15 @@ def test_classes_or_numbers(name, values, task):
     assert read(frame_of(60, **{name: values})).schema.target.task == task
 
 
+def test_codes_point_at_their_classes():
+    words = np.array(["c", "a", "d", "b"])[np.random.default_rng(1).integers(0, 4, 80)]
+    words[:4] = ["c", "a", "d", "b"]
+    data = read(frame_of(80, y=words))
+    assert data.schema.target.classes == ("a", "b", "c", "d")
+    for part in (data.train, data.test):
+        assert [data.schema.target.classes[code] for code in part.target] == words[part.rows.numpy()].tolist()
+
+
 def test_the_guess_is_overridden():
     frame = frame_of(70, quality=np.arange(70) % 7 + 3)
     assert read(frame, task="classes").schema.target.classes == ("3", "4", "5", "6", "7", "8", "9")
