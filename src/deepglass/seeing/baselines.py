@@ -23,9 +23,9 @@ from torch import Tensor
 
 from deepglass.data.schema import Data, PartName, Target
 from deepglass.seeing.features import flat_features, learning_rows, tree_features
+from deepglass.seeing.wording import LABELS, decimals
 from deepglass.training.metrics import METRICS, bootstrap_interval, measure
 
-LABELS = {"dummy": "a constant guess", "linear": "a linear model", "trees": "boosted trees"}
 UNITS = {"table": "rows", "picture": "pictures", "tensor": "examples"}
 LINEAR_STEPS, TREE_ROUNDS = 300, 100
 # Measured on two cores: nanoseconds a cell, class and step (linear) or round (trees), and a tree's own cost a column.
@@ -210,13 +210,3 @@ def _named(metric: str) -> str:
     words = METRICS[metric].words
     vowel = words[0] in "aeioFR" and not words.startswith("ro")
     return f"{'an' if vowel else 'a'} {words}"
-
-
-def decimals(interval: tuple[float, float]) -> int:
-    """As many decimals as the interval's width makes meaningful: two digits of it, at most 4.
-
-    >>> decimals((0.865, 0.877)), decimals((47_100.0, 48_400.0)), decimals((0.5, 0.5))
-    (3, 0, 4)
-    """
-    width = abs(interval[1] - interval[0])
-    return int(min(4, max(0, 1 - math.floor(math.log10(width))))) if width > 0 and math.isfinite(width) else 4

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -23,10 +24,12 @@ MOST_COUNTED = 12  # with more classes than this, counts no longer fit in their 
 MOST_NAMED = 24  # with more classes than this, names no longer fit beside their rows
 
 
-def scores(metric: str, value: float, interval: Sequence[float] | None, baselines: Mapping[str, Mapping]) -> str:
+def scores(
+    words: str, metric: str, value: float, interval: Sequence[float] | None, baselines: Mapping[str, Mapping[str, Any]]
+) -> str:
     """The network's figure beside its baselines', each a dot with its interval; who is far off stands at the edge.
 
-    `baselines` is {name: {"metrics": {metric: figure}, "interval": [low, high]}}, as in run.json.
+    `words` says what `metric` is; `baselines` is {name: {"metrics": {metric: figure}, "interval": [low, high]}}.
     """
     rows: list[tuple[str, float, Sequence[float] | None]] = [("this network", value, interval)]
     for word, one in baselines.items():
@@ -36,7 +39,7 @@ def scores(metric: str, value: float, interval: Sequence[float] | None, baseline
     low, high = _window(rows)
 
     def draw(figure: Figure) -> None:
-        axes = _axes(figure, f"{metric.replace('_', ' ')} on the test rows")
+        axes = _axes(figure, legible(words[:1].upper() + words[1:], 40))
         for place, (word, dot, whisker) in enumerate(rows):
             _score(axes, place, dot, whisker, (low, high), ours=word == rows[0][0])
         axes.set_yticks(range(len(rows)), [word for word, _, _ in rows], color=INK)
@@ -49,7 +52,7 @@ def scores(metric: str, value: float, interval: Sequence[float] | None, baseline
         axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: readable(tick)))
 
     about = "; ".join(f"{word} {readable(dot)}{_between(whisker)}" for word, dot, whisker in rows)
-    title = f"{metric} of the network and its baselines"
+    title = f"{words} of the network and its baselines"
     size = (420, 62 + 36 * len(rows))
     return paint(draw, name="chart-scores", title=title, description=about, size=size)
 

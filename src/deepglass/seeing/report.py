@@ -1,0 +1,67 @@
+"""One self-contained page for a run: what came out, beside what, how it learned, where it errs, how to have it again.
+
+Only the run folder is read (run.json, history.jsonl, recipe.toml), so the page can be written again at any time and
+anywhere. It needs no network and no script, and shows whatever a data set is called as text, never as markup.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from deepglass.errors import RunError
+from deepglass.seeing import chapters
+from deepglass.seeing.page import document, tag
+from deepglass.training.checkpoint import write_text
+from deepglass.training.saving import read_history
+
+PAGE = "report.html"
+
+
+def write_report(folder: Path) -> Path:
+    """Write `report.html` into a run folder and say where it is.
+
+    What the folder does not hold yet (an interrupted run, baselines that were not asked for) is left out. Raises
+    RunError where the folder is no run's, StorageError where the page cannot be written.
+    """
+    folder = Path(folder)
+    recipe = folder / "recipe.toml"
+    if not recipe.exists() and not (folder / "run.json").exists():
+        raise RunError(f"{folder}: not a run folder: it holds neither recipe.toml nor run.json.")
+    summary = _summary(folder)
+    name = folder.resolve().name
+    words = recipe.read_text(encoding="utf-8", errors="replace") if recipe.exists() else None
+    body = (
+        chapters.opening(summary, name),
+        chapters.key_figures(summary),
+        chapters.compared(summary),
+        chapters.learning(summary, read_history(folder)),
+        chapters.mistakes(summary),
+        chapters.per_class(summary),
+        chapters.all_figures(summary),
+        chapters.the_data(summary),
+        chapters.how_it_was_made(summary, words),
+        chapters.onward(summary, name),
+        tag("footer", _made_by(summary)),
+    )
+    path = folder / PAGE
+    write_text(path, document(f"{summary.get('target') or name} · deepglass", *body))
+    return path
+
+
+def _summary(folder: Path) -> dict[str, Any]:
+    """run.json, or nothing where the run was not judged yet."""
+    path = folder / "run.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (ValueError, OSError) as error:
+        raise RunError(f"{path}: cannot be read: {error}.", next="train again, or take a copy of the run") from None
+    if not isinstance(found, dict):
+        raise RunError(f"{path}: found a {type(found).__name__}, expected an object.", next="train again")
+    return found
+
+
+def _made_by(summary: dict[str, Any]) -> str:
+    versions = [f"{name} {summary[name]}" for name in ("deepglass", "torch", "python") if summary.get(name)]
+    return f"Made from this run's folder alone{': ' if versions else ''}{', '.join(versions)}."
