@@ -15,7 +15,7 @@ from torch.nn import functional
 from deepglass.data.schema import Data, Input, Part, Schema
 from deepglass.data.tables import raw_features
 
-MOST_PIXELS = 256
+MOST_PIXELS = 200
 MOST_DUMMIES = 400
 AT_ONCE = 1024
 
@@ -54,7 +54,7 @@ def learning_rows(data: Data, most: float, seed: int) -> np.ndarray:
 
 
 def shrunk(pictures: Tensor, entry: Input) -> Tensor:
-    """Pictures [m, channels, height, width] averaged down to at most 256 numbers each, float32 in 0 … 1 if bytes."""
+    """Pictures [m, channels, height, width] averaged down to at most 200 numbers each, float32 in 0 … 1 if bytes."""
     channels, height, width = entry.shape
     scale = min(1.0, math.sqrt(MOST_PIXELS / (channels * height * width)))
     side = (max(1, int(height * scale)), max(1, int(width * scale)))
