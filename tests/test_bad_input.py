@@ -1,4 +1,4 @@
-"""Every mistake a person can make: one clear message that names the place, exit 2, no traceback, nothing half written."""
+"""Every mistake a person can make: one clear message that names the place, exit 2, nothing half written."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import Outcome, command
 from PIL import Image
+
+from commands import Outcome, command
 
 ROWS = "".join(f"{n},{n % 7},{'yes' if n % 2 else 'no'}\n" for n in range(60))
 

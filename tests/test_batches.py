@@ -6,9 +6,9 @@ import dataclasses
 
 import pytest
 import torch
-from samples import pictures, points
 
 from deepglass.data.batches import Batches, Variation, in_order, present
+from samples import pictures, points
 
 CPU = torch.device("cpu")
 
@@ -45,7 +45,9 @@ def test_an_epoch_taken_up_in_the_middle_goes_on_with_the_same_bits(variation):
         assert torch.equal(expected.target, found.target)
 
 
-@pytest.mark.parametrize(("rows", "sizes"), [(41, [10, 10, 10, 11]), (42, [10, 10, 10, 10, 2]), (1, [1]), (40, [10] * 4)])
+@pytest.mark.parametrize(
+    ("rows", "sizes"), [(41, [10, 10, 10, 11]), (42, [10, 10, 10, 10, 2]), (1, [1]), (40, [10] * 4)]
+)
 def test_a_last_batch_of_one_joins_the_one_before_it(rows, sizes):
     data = points(96)
     shorter = dataclasses.replace(data, train=data.train.select(torch.arange(rows)))

@@ -1,4 +1,4 @@
-"""Modules written elsewhere train as they stand, with the loss they were written for, and come back as they were given."""
+"""Modules written elsewhere train as they stand, with the loss they were written for, and come back as given."""
 
 from __future__ import annotations
 
@@ -70,7 +70,9 @@ def test_it_trains_unmodified_and_comes_back_the_same(case, tmp_path):
     make, data, loss = CASES[case]
     model = make()
     names = [(name, type(module)) for name, module in model.named_modules()]
-    run = dg.train(data(), model, loss=loss, epochs=10, batch_size=16, learning_rate=3e-3, out=tmp_path / "run", **QUIET)
+    run = dg.train(
+        data(), model, loss=loss, epochs=10, batch_size=16, learning_rate=3e-3, out=tmp_path / "run", **QUIET
+    )
     assert run.model is model and [(name, type(module)) for name, module in run.model.named_modules()] == names
     assert not any(module._forward_hooks for module in model.modules())
     assert run.metrics["test"]["accuracy"] > 0.85
@@ -86,7 +88,7 @@ def test_arrays_reach_the_module_exactly_as_given(tmp_path):
     seen: list[torch.Tensor] = []
 
     class Spy(nn.Linear):
-        def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002  # torch's own name
+        def forward(self, input: torch.Tensor) -> torch.Tensor:  # torch's own name
             seen.append(input.detach().clone())
             return super().forward(input)
 

@@ -1,4 +1,4 @@
-"""`kill -9` at ten random moments, in the middle of epochs and of saves: the last `--resume` ends with the same bits."""
+"""`kill -9` at ten random moments, in the middle of epochs and of saves: `--resume` ends with the same bits."""
 
 from __future__ import annotations
 

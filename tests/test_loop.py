@@ -8,14 +8,14 @@ import signal
 
 import pytest
 import torch
-from samples import line, parted, pictures, points
-from test_stepping import TwoPlayers
 from torch import nn
 
 import deepglass as dg
 from deepglass.errors import DivergedError, RunError
 from deepglass.training.events import EpochEnded, Event, Started, Stepped, Stopped
 from deepglass.training.saving import read_history
+from samples import line, parted, pictures, points
+from test_stepping import TwoPlayers
 
 QUIET = {"baselines": False, "report": False}
 

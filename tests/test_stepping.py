@@ -6,7 +6,6 @@ import copy
 
 import pytest
 import torch
-from samples import line, points
 from torch import nn
 from torch.nn import functional
 
@@ -15,6 +14,7 @@ from deepglass.models.family import Criterion, Family, Turn
 from deepglass.training.objective import objective_for
 from deepglass.training.recipe import Recipe
 from deepglass.training.stepping import players, take_step
+from samples import line, points
 
 
 def settled(**fields) -> Recipe:

@@ -53,6 +53,9 @@ def train(
     shown = Shown()
     try:
         run = run_training(data, out=out, resume=resume, recipe=recipe, listeners=(shown,), say=shown.say)
+    except Interrupted as stopped:
+        _say(str(stopped))
+        raise typer.Exit(130) from None
     finally:
         shown.close()
     _print_run(run)
@@ -185,12 +188,12 @@ def _say(text: str) -> None:
 def main() -> None:
     """Run the command; exit 0 done, 2 the user's input, 1 ours, 130 interrupted with the work kept."""
     try:
-        app(standalone_mode=False)
+        # Out of standalone mode the library returns the exit code of what it handled itself: --help, Ctrl-C.
+        sys.exit(app(standalone_mode=False))
     except DeepglassError as error:
         _say(f"error: {error}")
         sys.exit(2)
-    except (KeyboardInterrupt, typer.Abort) as error:
-        _say(str(error) if isinstance(error, Interrupted) else "interrupted; nothing was begun")
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
     except BrokenPipeError:
         # The reader of a pipe (head, less) went away: not an error. Python would complain when flushing at exit.

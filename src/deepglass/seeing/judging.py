@@ -28,7 +28,7 @@ def judge_run(run: Run, metric: str, facts: dict[str, Any], begun: float, say: C
         **facts, "run": str(run.path), "model": run.recipe.model,
         "task": run.schema.target.task, "target": run.schema.target.name, "kind": run.schema.kind, "metric": metric,
         "higher_is_better": METRICS[metric].higher_is_better, "judged_on": name,
-        "metrics": {part: entry.figures | {"loss": entry.loss} for part, entry in found.items()},
+        "metrics": {part: entry.all_figures for part, entry in found.items()},
         **_compared(run, metric, name, judgement, say),
     }  # fmt: skip
     assert run.data is not None  # an experiment always hands its data on

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from deepglass.errors import RunError, StorageError
@@ -48,11 +48,6 @@ def storage_errors(path: Path) -> Iterator[None]:
     """Turn the system's refusals to write into a StorageError that names the place and the reason."""
     try:
         yield
-    except SafetensorError as error:
-        # safetensors reports the system's error as text only.
-        if "No space left" in str(error) or "os error 28" in str(error):
-            raise StorageError(f"{path}: the disk is full.") from None
-        raise StorageError(f"{path}: cannot be written: {error}.") from None
     except OSError as error:
         facts = {
             errno.ENOSPC: "the disk is full",
@@ -80,8 +75,9 @@ def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
     """Tensors by name as safetensors, whole or not at all."""
     # Tied weights share memory, which the format refuses: each name gets its own copy.
     apart = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in weights.items()}
+    # As bytes, and not by save_file: it makes files that only their owner may read.
     with writing(path) as beside:
-        save_file(apart, beside)
+        beside.write_bytes(save(apart))
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

@@ -25,6 +25,11 @@ class Judgement:
     read: Tensor
     figures: dict[str, float]
 
+    @property
+    def all_figures(self) -> dict[str, float]:
+        """The figures and the loss."""
+        return self.figures | {"loss": self.loss}
+
 
 @contextlib.contextmanager
 def evaluation(model: nn.Module) -> Iterator[None]:

@@ -181,8 +181,8 @@ def _watch_finite(learner: Learner, batch: Batch) -> None:
     place = first_failure(player.turn.player, batch, player.turn.loss)
     rows = ", ".join(str(int(row)) for row in batch.rows[:8]) + (" …" if len(batch) > 8 else "")
     raise DivergedError(
-        f"epoch {learner.epoch + 1}, step {step + 1} of {learner.batches.steps}: the loss or its gradient is no number; "
-        f"it begins in {place}. The batch holds rows {rows} of the data."
+        f"epoch {learner.epoch + 1}, step {step + 1} of {learner.batches.steps}: the loss or its gradient is no "
+        f"number; it begins in {place}. The batch holds rows {rows} of the data."
     )
 
 

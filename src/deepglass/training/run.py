@@ -79,14 +79,14 @@ class Run:
         return self.read(data).numpy()
 
     def evaluate(self, data: Any = None) -> dict[str, float]:
-        """The figures on labelled data; on this run's own test part when none is given."""
+        """The figures, and the loss, on labelled data; on this run's own test part when none is given."""
         if data is None:
             if self.data is None:
                 return dict(self.metrics.get("test", {}))
             part = self.data.test
         else:
             part = self.part(data, with_target=True)
-        return judge(self.model, part, self.schema, self.objective, self.device).figures
+        return judge(self.model, part, self.schema, self.objective, self.device).all_figures
 
     def part(self, data: Any, *, with_target: bool) -> Part:
         """New data as tensors, read as the run's own were; what was found on the way is left in `notes`."""

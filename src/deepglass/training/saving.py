@@ -17,7 +17,7 @@ HISTORY, WEIGHTS, CHECKPOINT = "history.jsonl", "weights.safetensors", "checkpoi
 class Saver:
     """Saves at the start, every `every` seconds between steps, at epochs' ends a second apart or more, and at the end.
 
-    After a kill at any moment the folder holds a whole checkpoint; `resume` takes it up and cuts the history back to it.
+    After a kill at any moment the folder holds a whole checkpoint; `resume` takes it up and cuts the history to it.
     """
 
     def __init__(self, folder: Path, learner: Learner, every: float) -> None:
