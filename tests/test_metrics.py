@@ -95,6 +95,10 @@ def test_calibration_error_is_the_weighted_gap_of_fifteen_bins():
         if chosen.any():
             expected += chosen.mean() * abs(hit[chosen].mean() - confidence[chosen].mean())
     assert measure(target, read, classes(3))["calibration_error"] == pytest.approx(expected)
+    # A confidence of 9/15 is in the bin below that edge, apart from 0.62.
+    edge = torch.tensor([[0.4, 0.6]] * 5 + [[0.38, 0.62]] * 5, dtype=torch.float64)
+    found = measure(torch.tensor([1] * 5 + [0] * 5), edge, classes(2))
+    assert found["calibration_error"] == pytest.approx(0.5 * 0.4 + 0.5 * 0.62)
     # Always 0.8 sure and right 6 times of 10.
     sure = torch.tensor([[0.2, 0.8]] * 10)
     found = measure(torch.tensor([1] * 6 + [0] * 4), sure, classes(2))

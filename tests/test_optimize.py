@@ -12,8 +12,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from deepglass.data.schema import Target
 from deepglass.errors import ModelError
+from deepglass.training.averaging import Averager
 from deepglass.training.muon import Together, hidden_matrices
+from deepglass.training.objective import objective_for
 from deepglass.training.optimize import (
     SCHEDULES,
     Plateau,
@@ -115,7 +118,9 @@ class Deep(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = torch.tanh(self.first(x))
         x = self.norm(self.middle(x))
-        return self.last(torch.tanh(self.hidden(x.flatten(1))) + self.codes(torch.tensor([1] * len(x))))
+        return self.last(
+            torch.tanh(self.hidden(x.flatten(1))) + self.codes(torch.ones(len(x), dtype=torch.int64, device=x.device))
+        )
 
 
 def descend(model: nn.Module, optimizer, steps: int = 3, between: Callable[[], None] | None = None) -> None:
@@ -208,6 +213,7 @@ def test_weight_decay_spares_biases_gains_and_embeddings():
     names = {id(weight): name for name, weight in model.named_parameters()}
     assert {names[id(w)] for w in decays["params"]} == {"first.weight", "middle.weight", "hidden.weight", "last.weight"}
     assert len(decays["params"]) + len(spared["params"]) == len(names)
+    assert [group["weight_decay"] for group in decay_groups(model, Recipe())] == [0.0]
     (every,) = decay_groups(model, Recipe(weight_decay=DECAY, decay_all=True))
     assert len(every["params"]) == len(names) and every["weight_decay"] == DECAY
 
@@ -382,3 +388,23 @@ def test_exploding_gradients_are_brought_to_the_limit():
     assert float(clip_gradients([weight], 1.0)) == pytest.approx(5e10)
     torch.testing.assert_close(weight.grad, torch.tensor([0.6, 0.8, 0.0]))
     assert float(clip_gradients([nn.Parameter(torch.zeros(2))], 1.0)) == 0.0
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+@pytest.mark.parametrize("name", [*TORCHS, "muon"])
+def test_a_step_on_a_gpu_is_the_step_on_the_cpu(name):
+    near, far = Deep(), Deep()
+    far.cuda()
+    recipe = Recipe(optimizer=name, learning_rate=0.01, weight_decay=DECAY, class_weights=(1.0, 3.0), average="ema")
+    objective = objective_for(recipe, Target("sick", "multiclass", ("no", "yes"), (5, 5)))
+    x, target = torch.randn(8, 1, 6, 6, generator=torch.Generator().manual_seed(1)), torch.tensor([0, 1] * 4)
+    for model, device in ((near, "cpu"), (far, "cuda")):
+        optimizer, averager = make_optimizer(model, recipe), Averager(model, recipe, 1)
+        outputs = model(x.to(device))
+        objective.loss(outputs, target.to(device)).backward()
+        clip_gradients(tuple(model.parameters()), 0.1)
+        optimizer.step()
+        averager.update(0)
+        assert objective.read(outputs).device.type == objective.measure(target.to(device)).device.type == device  # type: ignore[union-attr]
+    for left, right in zip(near.parameters(), far.parameters(), strict=True):
+        torch.testing.assert_close(left, right.cpu(), rtol=1e-3, atol=2e-3)

@@ -64,7 +64,7 @@ def decay_groups(
     """The free weights in two groups: those that decay, and those that never do.
 
     Never: biases and whatever else has one axis, the gains of norms, embeddings (a rare category would shrink for not
-    being seen). With `decay_all` there is one group.
+    being seen). With `decay_all`, and where nothing decays, there is one group.
     """
     decay = recipe.weight_decay or 0.0
     wanted = None if chosen is None else {id(weight) for weight in chosen}
@@ -76,7 +76,7 @@ def decay_groups(
         if not weight.requires_grad or (wanted is not None and id(weight) not in wanted):
             continue
         plain = weight.ndim <= 1 or id(weight) in spared or "bias" in name.rpartition(".")[2]
-        groups[recipe.decay_all or not plain].append(weight)
+        groups[recipe.decay_all or not decay or not plain].append(weight)
     return [
         {"params": members, "weight_decay": decay if decays else 0.0} for decays, members in groups.items() if members
     ]
