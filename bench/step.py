@@ -14,11 +14,12 @@ import tempfile
 import time
 from pathlib import Path
 
-import deepglass as dg
 import torch
+from torch import Tensor, nn
+
+import deepglass as dg
 from deepglass.training.events import Event, Stepped
 from recording import record
-from torch import Tensor, nn
 
 EXAMPLES, BATCH, EPOCHS = 32_000, 64, 2
 

@@ -101,8 +101,6 @@ def settle(source: Any, model: str | nn.Module | None, asked: Recipe, loss: Any 
     data = source if isinstance(source, Data) else read(source, dataclasses.replace(asked.wishes, plain=foreign))
     if isinstance(model, str):
         asked = dataclasses.replace(asked, model=model)
-    if checked:
-        refuse_inapplicable(asked, data.schema, foreign=foreign, custom_loss=loss is not None)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(asked.seed)
         if isinstance(model, nn.Module):
@@ -115,6 +113,8 @@ def settle(source: Any, model: str | nn.Module | None, asked: Recipe, loss: Any 
             network, emits = family.from_schema(data.schema, **options), "logits"
             settled = asked.settled(family.recipe(data.schema, len(data.train)))
             recipe = dataclasses.replace(settled, model=name, options=_all_options(family, options))
+    if checked:
+        refuse_inapplicable(asked, data.schema, foreign=foreign, custom_loss=loss is not None, settled=recipe)
     objective = objective_for(recipe, data.schema.target, custom=loss, emits=emits)
     metric = choose_metric(recipe, data.schema.target)
     network.to(device)
@@ -144,7 +144,7 @@ def _carry_out(experiment: Experiment, folder: Path, resuming: bool, listeners: 
         batches = Batches(data, batch_size=recipe.batch_size or 64, device=device, seed=recipe.seed,
                           variation=variation)  # fmt: skip
         plan = plan_run(recipe, experiment.model, batches, experiment.objective, experiment.why)
-        if recipe.minutes is not None and not (resuming and recipe.epochs):
+        if recipe.minutes is not None and not resuming:
             recipe = dataclasses.replace(recipe, epochs=plan.epochs)
         else:
             plan = dataclasses.replace(plan, epochs=recipe.epochs or plan.epochs)
@@ -185,7 +185,8 @@ def _learner(experiment: Experiment, recipe: Recipe, batches: Batches, folder: P
     )  # fmt: skip
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "recipe.toml", written_recipe(recipe))
+    # The epochs that the minutes were turned into are what makes the same experiment again; the clock is not.
+    write_text(folder / "recipe.toml", written_recipe(dataclasses.replace(recipe, minutes=None)))
     write_json(folder / "schema.json", data.schema.to_json())
     if resuming:
         resume(folder, learner)
@@ -254,11 +255,11 @@ def _same(asked: Recipe, saved: Recipe, folder: Path) -> Recipe:
             clash = any(_text(kept.get(name)) != _text(value) for name, value in wish.items())
         else:
             default = Recipe.__dataclass_fields__[entry.name].default
-            clash = wish is not None and wish != default and _text(wish) != _text(kept)
+            clash = entry.name != "minutes" and wish is not None and wish != default and _text(wish) != _text(kept)
         if clash:
             raise RunError(f"{folder}: was begun with {entry.name} = {kept!r}, and {wish!r} is asked for now.",
                            next="--resume with the same recipe, or train anew in another --out")  # fmt: skip
-    return saved
+    return dataclasses.replace(saved, minutes=asked.minutes)
 
 
 def _text(value: Any) -> str:

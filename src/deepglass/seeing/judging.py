@@ -24,6 +24,9 @@ def judge_run(run: Run, metric: str, facts: dict[str, Any], begun: float, say: C
     found = _judge_parts(run)
     name: PartName = "test" if "test" in found else "valid" if "valid" in found else "train"
     judgement = found[name]
+    if metric not in judgement.figures:
+        # A ranking needs two classes, and a small test part may hold one: then the first figure that it has.
+        metric = next(iter(judgement.figures))
     summary: dict[str, Any] = {
         **facts, "run": str(run.path), "model": run.recipe.model,
         "task": run.schema.target.task, "target": run.schema.target.name, "kind": run.schema.kind, "metric": metric,

@@ -126,7 +126,6 @@ FALLBACKS: dict[str, Any] = {
     "clip": 0.0,
     "optimizer": "adamw",
     "learning_rate": 1e-3,
-    "momentum": 0.9,
     "weight_decay": 0.0,
     "schedule": "constant",
     "warmup": 0.0,
