@@ -96,7 +96,7 @@ class Convolution(Family):
         colored = picture_of(schema).shape[0] > 1
         small = examples < 5_000
         return {
-            "epochs": 25 if small else 20 if colored else 10,
+            "epochs": 25 if small else 15 if colored else 8,
             "batch_size": 32 if small else 128,
             "optimizer": "adamw",
             "learning_rate": 4e-3 if small else 6e-3,
