@@ -18,7 +18,7 @@ MOST_OPEN_CLASSES = 20
 def opening(summary: Summary, name: str) -> Markup:
     """The title, the verdict, and the figures that a person came for."""
     target, source = summary.get("target"), summary.get("source")
-    title = f"{target}, learned from {source}" if target and source else name
+    title = f"Predicting {target} from {source}" if target and source else name
     started = str(summary.get("started", ""))[:10]
     eyebrow = " · ".join(word for word in ("deepglass", str(summary.get("model") or ""), started) if word)
     unjudged = "This run has not been judged: it is still going on, or it was stopped before its end."
@@ -73,13 +73,14 @@ def compared(summary: Summary) -> Markup | None:
         return section("Beside the baselines", tag("p", "Baselines were not asked for.", class_="note"))
     digits = decimals(_interval(summary) or (value, value))
     named = {label(name): one for name, one in reversed(list(baselines.items()))}
-    drawing = charts.scores(words_for(metric), metric, value, _interval(summary), named)
-    rows: list[Sequence[Content]] = [
-        ("this network", f"{value:,.{digits}f}", around(_interval(summary), digits) or "–", "", "")
-    ]
+    drawing = charts.scores(words_for(metric), metric, value, _interval(summary), named, digits=digits)
+    ours = join("this network", tag("small", _made_of(summary)))
+    took = duration(summary.get("seconds", {}).get("total", 0))
+    around_ours = around(_interval(summary), digits) or "–"
+    rows: list[Sequence[Content]] = [(ours, f"{value:,.{digits}f}", around_ours, "", took)]
     rows += [
         (join(called, tag("small", one["what"])), _figure(one["metrics"].get(metric), digits),
-         around(one.get("interval"), digits) or "–", signed(one.get("difference"), digits),
+         around(one.get("interval"), digits) or "–", signed(one.get("difference")),
          duration(one.get("seconds", 0)))
         for called, one in named.items()
     ]  # fmt: skip
@@ -91,10 +92,16 @@ def compared(summary: Summary) -> Markup | None:
     return section("Beside the baselines", figure(drawing), scores, note=note)
 
 
+def _made_of(summary: Summary) -> str:
+    """The family and its size."""
+    weights = summary.get("parameters")
+    return ", ".join([str(summary.get("model") or "network"), *([f"{weights:,} weights"] if weights else [])])
+
+
 def learning(summary: Summary, history: Sequence[Mapping[str, Any]]) -> Markup | None:
     """The curves, and why training ended."""
     metric = summary.get("metric") or next(iter(history[-1].get("valid", {})), "loss") if history else "loss"
-    drawn = learning_curves(history, metric, summary.get("best_epoch"))
+    drawn = learning_curves(history, metric, summary.get("best_epoch"), words=words_for(metric))
     stopped, best = summary.get("stopped"), summary.get("best_epoch")
     ended = f"Training ended: {str(stopped).rstrip('.')}. " if stopped else ""
     note = ended + (f"The weights kept are those of epoch {best:,}." if best else "")
@@ -115,7 +122,7 @@ def mistakes(summary: Summary) -> Markup | None:
     for place, one in enumerate(found.get("numbers", ())):
         if one["points"]:
             ends = one["residuals"]["quantiles"]
-            said = f"Half of the errors lie between {tidy(ends['0.25'])} and {tidy(ends['0.75'])}."
+            said = f"Half of the errors lie between {valued(ends['0.25'])} and {valued(ends['0.75'])}."
             residuals = charts.residuals(one["residuals"]["edges"], one["residuals"]["counts"], one["name"],
                                          name=f"chart-residuals-{place}")  # fmt: skip
             points = charts.predicted_vs_true(one["points"], one["name"], name=f"chart-predicted-{place}")
@@ -153,11 +160,11 @@ def _mistake(one: Mapping[str, Any]) -> Markup:
     expected, predicted = valued(one["expected"]), valued(one["predicted"])
     image = picture(one["picture"], f"{expected}, taken for {predicted}") if "picture" in one else None
     if "probability" in one:
-        said = f"{expected}, not {predicted}" if expected != predicted else expected
-        sure = f"{one['probability']:.1%} sure of {predicted}"
+        said = f"{expected}, taken for {predicted}" if expected != predicted else expected
+        sure = f"{one['probability']:.1%} sure"
     else:
-        said, sure = f"{predicted}, not {expected}", f"off by {valued(one['error'])}"
-    where = tag("p", f"{sure} · row {one['row'] + 1:,}", class_="sure")
+        said, sure = f"{expected}, predicted {predicted}", f"off by {valued(one['error'])}"
+    where = tag("p", f"{sure} · row\u00a0{one['row'] + 1:,}", class_="sure")
     return join(image, tag("p", said, class_="said"), where, facts(one.get("inputs", {}).items()))
 
 

@@ -17,7 +17,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from deepglass.seeing.vector import ACCENT, INK, MUTED, PAPER, legible, paint, readable
+from deepglass.seeing.vector import ACCENT, INK, MUTED, PAPER, EvenNumbers, legible, paint, readable
 
 SHADES = 9
 MOST_COUNTED = 12  # with more classes than this, counts no longer fit in their cells
@@ -25,11 +25,18 @@ MOST_NAMED = 24  # with more classes than this, names no longer fit beside their
 
 
 def scores(
-    words: str, metric: str, value: float, interval: Sequence[float] | None, baselines: Mapping[str, Mapping[str, Any]]
+    words: str,
+    metric: str,
+    value: float,
+    interval: Sequence[float] | None,
+    baselines: Mapping[str, Mapping[str, Any]],
+    *,
+    digits: int = 4,
 ) -> str:
     """The network's figure beside its baselines', each a dot with its interval; who is far off stands at the edge.
 
-    `words` says what `metric` is; `baselines` is {name: {"metrics": {metric: figure}, "interval": [low, high]}}.
+    `words` says what `metric` is; `baselines` is {name: {"metrics": {metric: figure}, "interval": [low, high]}};
+    figures are shown with `digits` decimals.
     """
     rows: list[tuple[str, float, Sequence[float] | None]] = [("this network", value, interval)]
     for word, one in baselines.items():
@@ -40,8 +47,8 @@ def scores(
 
     def draw(figure: Figure) -> None:
         axes = _axes(figure, legible(words[:1].upper() + words[1:], 40))
-        for place, (word, dot, whisker) in enumerate(rows):
-            _score(axes, place, dot, whisker, (low, high), ours=word == rows[0][0])
+        for place, (_, dot, whisker) in enumerate(rows):
+            _score(axes, place, (dot, f"{dot:,.{digits}f}"), whisker, (low, high))
         axes.set_yticks(range(len(rows)), [word for word, _, _ in rows], color=INK)
         axes.get_yticklabels()[0].set_fontweight("bold")
         axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -49,7 +56,7 @@ def scores(
         axes.grid(False, axis="y")
         axes.grid(True, axis="x")
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: readable(tick)))
+        axes.xaxis.set_major_formatter(EvenNumbers())
 
     about = "; ".join(f"{word} {readable(dot)}{_between(whisker)}" for word, dot, whisker in rows)
     title = f"{words} of the network and its baselines"
@@ -76,19 +83,19 @@ def _window(rows: Sequence[tuple[str, float, Sequence[float] | None]]) -> tuple[
 
 
 def _score(
-    axes: Axes, place: int, dot: float, whisker: Sequence[float] | None, window: tuple[float, float], *, ours: bool
+    axes: Axes, place: int, shown: tuple[float, str], whisker: Sequence[float] | None, window: tuple[float, float]
 ) -> None:
+    (dot, text), ours = shown, place == 0
     color = ACCENT if ours else MUTED
     if window[0] <= dot <= window[1]:
         if whisker:
-            axes.plot(whisker, [place, place], color=color, linewidth=3 if ours else 2, alpha=0.45, clip_on=True)
+            axes.plot(whisker, [place, place], color=color, linewidth=3 if ours else 2, alpha=0.45)
         axes.plot([dot], [place], "o" if ours else "s", color=color, markersize=8 if ours else 6, markeredgewidth=0)
-        axes.annotate(f"{dot:.4g}", (dot, place), xytext=(0, 8), textcoords="offset points", ha="center", color=color,
+        axes.annotate(text, (dot, place), xytext=(0, 8), textcoords="offset points", ha="center", color=color,
                       fontweight="bold" if ours else "normal", annotation_clip=False)  # fmt: skip
         return
-    below = dot < window[0]
-    said = f"◀ {dot:.4g}" if below else f"{dot:.4g} ▶"
-    edge, side, shift = (0.0, "left", 6) if below else (1.0, "right", -6)
+    edge, side, shift = (0.0, "left", 6) if dot < window[0] else (1.0, "right", -6)
+    said = f"◀ {text}" if dot < window[0] else f"{text} ▶"
     axes.annotate(said, (edge, place), xycoords=("axes fraction", "data"), va="center", ha=side, color=color,
                   xytext=(shift, 0), textcoords="offset points")  # fmt: skip
 
@@ -101,13 +108,14 @@ def confusion(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
     table = np.asarray(counts, dtype=float)
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1.0)
     size = len(classes)
-    side = 30 if size <= MOST_COUNTED else 17 if size <= MOST_NAMED else 5
+    side = min(64, max(30, 240 / size)) if size <= MOST_COUNTED else 17 if size <= MOST_NAMED else 5
     named = size <= MOST_NAMED
     margin = 6.2 * max(len(legible(word, 14)) for word in classes) + 30 if named else 40
-    extent = max(side * size, 110)
+    extent = max(side * size, 120)
 
     def draw(figure: Figure) -> None:
-        axes = figure.add_subplot(aspect="equal")
+        axes = _axes(figure, "Confusion")
+        axes.set_aspect("equal", anchor="NW")
         _shade(axes, shares)
         if size <= MOST_COUNTED:
             _count(axes, table, shares)
@@ -116,7 +124,9 @@ def confusion(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
     right = float(np.trace(table) / max(table.sum(), 1.0))
     about = f"{size} classes; {right:.1%} of {table.sum():,.0f} rows on the diagonal. {_confused(classes, table)}"
     title = "True against predicted classes"
-    return paint(draw, name="chart-confusion", title=title, description=about, size=(extent + margin, extent + margin))
+    return paint(
+        draw, name="chart-confusion", title=title, description=about, size=(extent + margin, extent + margin + 36)
+    )
 
 
 def _shade(axes: Axes, shares: np.ndarray) -> None:
@@ -230,7 +240,7 @@ def residuals(edges: Sequence[float], counts: Sequence[int], target: str, *, nam
 def _plain_ticks(axes: Axes) -> None:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(5))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: readable(value)))
+        axis.set_major_formatter(EvenNumbers())
 
 
 def _axes(figure: Figure, title: str) -> Axes:

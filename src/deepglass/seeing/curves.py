@@ -15,16 +15,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from deepglass.seeing.vector import ACCENT, INK, MUTED, PAPER, paint, readable
+from deepglass.seeing.vector import ACCENT, INK, MUTED, PAPER, EvenNumbers, paint, readable
 
 MOST_DOTS = 30  # with more epochs than this, dots on a line would touch
 LOG_RATIO = 25.0  # a loss that falls by more than this factor is drawn on a logarithmic axis
 
 
-def learning_curves(history: Sequence[Mapping[str, Any]], metric: str, best_epoch: int | None = None) -> dict[str, str]:
+def learning_curves(
+    history: Sequence[Mapping[str, Any]], metric: str, best_epoch: int | None = None, *, words: str | None = None
+) -> dict[str, str]:
     """Loss, metric, learning rate and gradient norm over the epochs, a chart each; what was not recorded is left out.
 
-    `history` is the lines of history.jsonl. Returns {"loss": svg, "metric": svg, "rate": svg, "gradient": svg}.
+    `history` is the lines of history.jsonl; `words` says what the metric is. Returns {"loss": svg, "metric": svg, "rate": svg, "gradient": svg}.
     """
     epochs = [int(line["epoch"]) for line in history]
     lines = {
@@ -38,7 +40,7 @@ def learning_curves(history: Sequence[Mapping[str, Any]], metric: str, best_epoc
     }
     titles = {
         "loss": "Loss",
-        "metric": f"Validation {metric.replace('_', ' ')}",
+        "metric": f"Validation {words or metric.replace('_', ' ')}",
         "rate": "Learning rate",
         "gradient": "Gradient norm",
     }
@@ -68,7 +70,10 @@ def _curves(name: str, title: str, epochs: list[int], lines: Mapping[str, np.nda
         looks = _looks(list(lines))
         for word, values in lines.items():
             dots = "o" if len(epochs) <= MOST_DOTS or np.isfinite(values).sum() == 1 else ""
-            axes.plot(epochs, values, label=word, marker=dots, markersize=3.5, markeredgewidth=0, **looks[word])
+            # Gradient norms are measured now and then; between two of them the line goes on.
+            seen = np.isfinite(values) if "Gradient" in title else slice(None)
+            axes.plot(np.array(epochs)[seen], values[seen], label=word, marker=dots, markersize=3.5, markeredgewidth=0,
+                      **looks[word])  # fmt: skip
         _scale(axes, np.concatenate(list(lines.values())), falling="Loss" in title or "Gradient" in title)
         _epochs(axes, epochs)
         if best in epochs:
@@ -109,7 +114,7 @@ def _scale(axes: Axes, values: np.ndarray, *, falling: bool) -> None:
         axes.set_yticks([low])
     else:
         axes.margins(y=0.08)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: readable(value)))
+    axes.yaxis.set_major_formatter(EvenNumbers())
 
 
 def _epochs(axes: Axes, epochs: list[int]) -> None:

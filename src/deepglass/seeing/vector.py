@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.ticker import Formatter
 
 INK, MUTED, LINE, ACCENT, PAPER = "#010101", "#020202", "#030303", "#040404", "#050505"
 ROLES = {
@@ -113,6 +114,21 @@ def readable(value: float, unit: int = 4) -> str:
             size, suffix = size / limit, letter
             break
     return f"{'−' if value < 0 else ''}{size:.{unit}g}{suffix}"
+
+
+class EvenNumbers(Formatter):
+    """Numbers along an axis, all with as many decimals as the one that needs most."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return readable(x)
+
+    def format_ticks(self, values: Any) -> list[str]:
+        """The texts of all ticks at once."""
+        texts = [readable(value) for value in values]
+        if any(not letter.isdigit() and letter not in ".−" for text in texts for letter in text):
+            return texts
+        digits = max((len(text.partition(".")[2]) for text in texts), default=0)
+        return [f"{value + 0.0:.{digits}f}".replace("-", "−") for value in values]
 
 
 def _settle(text: str, name: str, title: str, description: str) -> str:

@@ -32,11 +32,16 @@ def around(ends: Sequence[float | None] | None, digits: int) -> str | None:
     return " to ".join(f"{end:,.{digits}f}" for end in ends).replace("-", "−")
 
 
-def signed(ends: Sequence[float | None] | None, digits: int) -> str:
-    """An interval of a difference, each end with its sign."""
-    if not ends or None in ends:
+def signed(ends: Sequence[float | None] | None) -> str:
+    """An interval of a difference, each end with its sign and as many digits as it needs.
+
+    >>> signed((-0.912, -0.031))
+    '−0.91 to −0.03'
+    """
+    if not ends or ends[0] is None or ends[1] is None:
         return "–"
-    return " to ".join(f"{end:+,.{digits}f}" for end in ends).replace("-", "−")
+    digits = decimals((ends[0], ends[1]))
+    return f"{ends[0]:+,.{digits}f} to {ends[1]:+,.{digits}f}".replace("-", "−")
 
 
 def label(name: str) -> str:
@@ -63,14 +68,16 @@ def tidy(value: float | None) -> str:
 
 
 def valued(value: Any) -> str:
-    """A class as it is called, a number or a row of numbers with five digits."""
+    """A class as it is called; a number, or a row of them, with four digits or all that stand before the point.
+
+    >>> valued("cat"), valued([1.23456, -98765.4])
+    ('cat', '1.235, −98,765')
+    """
     if isinstance(value, list):
         return ", ".join(valued(one) for one in value)
-    return (
-        f"{value:,.5g}".replace("-", "−")
-        if isinstance(value, float) and abs(value) < 1e5
-        else (f"{value:,.0f}".replace("-", "−") if isinstance(value, float) else str(value))
-    )
+    if not isinstance(value, float):
+        return str(value)
+    return (f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}").replace("-", "−")
 
 
 def duration(seconds: float) -> str:
