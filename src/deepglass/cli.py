@@ -152,7 +152,7 @@ def _recipe(settings: list[str], given: dict[str, Any]) -> Any:
             recipe = read_recipe(Path(value.strip()).expanduser())
         else:
             changes[name.strip()] = value.strip()
-    return recipe.changed(**changes | given)
+    return recipe.changed(**changes).changed(**given)
 
 
 def _print_run(run: Run) -> None:

@@ -91,7 +91,8 @@ def stack_dataset(dataset: Dataset) -> Arrays:
 def load_npz(path: Path) -> Arrays:
     """The arrays X and y of an .npz file, or x_train, y_train, x_test, y_test (and x_valid, y_valid)."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: of a broken file np.load leaves its own handle open.
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             held = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         reason = "it holds Python objects, which are not safe to load" if "pickle" in str(error).lower() else str(error)

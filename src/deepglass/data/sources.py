@@ -23,7 +23,7 @@ from deepglass.data.images import encode_pictures, picture_names, read_pictures
 from deepglass.data.packed import Packed, is_idx, read_idx_files
 from deepglass.data.schema import Data, Note, Part, Schema, Wishes
 from deepglass.data.tables import encode_table, read_table
-from deepglass.errors import RecipeError, SourceError, nearest
+from deepglass.errors import RecipeError, SourceError, SplitError, nearest
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".data", ".dat", ".parquet", ".pq")
 
@@ -63,6 +63,14 @@ def read(source: Any, wishes: Wishes | None = None) -> Data:
     if isinstance(source, Data):
         return source
     wishes, found, name = wishes or Wishes(), _find(source), _full_name(source)
+    try:
+        return _read(found, wishes, name)
+    except SplitError as error:
+        # Whoever splits rows knows how many there are, and not where they came from.
+        raise SplitError(f"{name}: {error.facts}", next=error.next) from None
+
+
+def _read(found: Found, wishes: Wishes, name: str) -> Data:
     if isinstance(found, Arrays):
         return read_arrays(found, wishes, name=name)
     if isinstance(found, Album):
