@@ -56,7 +56,10 @@ def test_plain_whole_numbers_stay_codes_and_bytes_become_floats() -> None:
     assert data.schema.inputs[0].sizes == (50,) and torch.equal(gathered(data)[0], torch.from_numpy(words))
     pixels = RANDOM.integers(0, 256, (60, 3, 8, 8), dtype=np.uint8)
     plain = read((pixels, classes()), PLAIN)
-    assert torch.equal(gathered(plain)[0], torch.from_numpy(pixels).float())
+    assert (
+        torch.equal(gathered(plain)[0], torch.from_numpy(pixels).float()) and plain.schema.inputs[0].kind == "numbers"
+    )
+    assert plain.train.inputs[0].dtype == torch.float32
     assert "floats 0 … 255" in plain.notes[0].text
 
 
