@@ -134,8 +134,13 @@ def plan_shape(shelf: Shelf, positions: np.ndarray, size: int | None, surprises:
     side = size or guess
     (low, short), (wide, high) = sizes[0], sizes[-1]
     was = f"pictures of {low}x{short}" + (f" to {wide}x{high}" if len(sizes) > 1 else "")
+    was += " and others" if OUTLINES in surprises else ""
     said = "as asked" if size else "a guess that --set size=… changes"
-    words = "" if sizes == [(side, side)] else f"{was} are resized to {side}x{side}, the middle cut out: {said}."
+    words = (
+        ""
+        if sizes == [(side, side)] and OUTLINES not in surprises
+        else f"{was} are resized to {side}x{side}, the middle cut out: {said}."
+    )
     return Plan(Shape(channels, side, side), None, words)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from deepglass.data.albums import SPLIT_NAMES, Album, develop, develop_like, lay_out
 from deepglass.data.archives import Shelf, is_archive, open_shelf
 from deepglass.data.decoding import Shape, is_picture
-from deepglass.data.labels import Labels, code_labels, fit_target, understand_labels
+from deepglass.data.labels import code_labels, fit_target, understand_labels
 from deepglass.data.packed import Packed, idx_siblings, is_idx, read_cifar, read_idx_files
 from deepglass.data.parts import split_parts
 from deepglass.data.pixels import as_pixels, pixel_input, pixel_statistics, pixels_like, to_tensor
@@ -31,7 +31,6 @@ class Pictures:
     labels: Any
     homes: np.ndarray
     rows: np.ndarray
-    classes: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
     reader: dict[str, Any] | None = None
 
@@ -81,8 +80,6 @@ def picture_names(source: Path) -> list[str] | None:
 def picture_data(pictures: Pictures, wishes: Wishes, *, name: str, target: str) -> Data:
     """Pictures with labels, split, measured and described."""
     labels = understand_labels(pictures.labels, wish=wishes.task, name=target)
-    if pictures.classes and labels.classes:
-        labels = Labels(labels.values, pictures.classes, labels.notes)
     parts, how, notes = split_parts(pictures.homes, labels, wishes)
     train = parts["train"]
     aim, answers = fit_target(labels, train, name=target)
@@ -113,7 +110,7 @@ def from_packed(packed: Packed) -> Pictures:
         raise TargetError("these pictures come without labels.", next="put the label file beside them")
     pixels, reader, notes = as_pixels(packed.pictures)
     rows = np.arange(len(pixels))
-    return Pictures(pixels, packed.labels, packed.homes, rows, packed.classes, tuple(notes), reader)
+    return Pictures(pixels, _named(packed), packed.homes, rows, tuple(notes), reader)
 
 
 def _from_files(source: Path, wishes: Wishes, name: str) -> Pictures:
