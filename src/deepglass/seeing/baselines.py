@@ -107,12 +107,10 @@ def _trees(data: Data, seed: int, budget: float) -> tuple[str, Tensor]:
     """Histogram-based gradient boosting as scikit-learn sets it: missing values and categories are understood."""
     train, test, categorical = tree_features(data)
     target = data.schema.target
-    columns = train.shape[1] * max(1, target.outputs)
-    spendable = budget * 1e9 * (0.5 if data.schema.kind == "table" else 0.2)
-    affordable = (spendable / (columns * TREE_ROUNDS) - TREE_COLUMN) / TREE_CELL
-    index = learning_rows(data, min(max(affordable, 2000), 4e8 / train.shape[1]), seed)
-    cost = columns * (TREE_COLUMN + TREE_CELL * len(index))
-    rounds = int(min(TREE_ROUNDS, max(10, spendable / cost)))
+    index, rounds = _tree_work(data, train.shape[1], seed, budget)
+    filled = np.isfinite(train[index]).any(axis=0)
+    if not filled.all():  # a column without a single number cannot be cut into bins
+        train, test = (np.where(filled, rows, 0.0) for rows in (train, test))
     options: dict[str, Any] = {"max_iter": rounds, "random_state": seed, "categorical_features": categorical}
     fewer = f", {rounds} rounds" if rounds < TREE_ROUNDS else ""
     what = f"gradient-boosted trees{_share(data, len(index))}{fewer}"
@@ -126,6 +124,16 @@ def _trees(data: Data, seed: int, budget: float) -> tuple[str, Tensor]:
     return what, _placed(HistGradientBoostingClassifier(**options).fit(train[index], labels), test, target)
 
 
+def _tree_work(data: Data, columns: int, seed: int, budget: float) -> tuple[np.ndarray, int]:
+    """The rows to learn from and the rounds of boosting that the budget allows; a tree is grown a class and round."""
+    trees = columns * max(1, data.schema.target.outputs)
+    spendable = budget * 1e9 * (0.5 if data.schema.kind == "table" else 0.2)
+    affordable = (spendable / (trees * TREE_ROUNDS) - TREE_COLUMN) / TREE_CELL
+    index = learning_rows(data, min(max(affordable, 2000), 4e8 / columns), seed)
+    cost = trees * (TREE_COLUMN + TREE_CELL * len(index))
+    return index, int(min(TREE_ROUNDS, max(10, spendable / cost)))
+
+
 def _placed(model: Any, features: np.ndarray, target: Target) -> Tensor:
     """Probabilities in the order of all classes; a class that the model never met gets none."""
     read = torch.zeros(len(features), len(target.classes), dtype=torch.float64)
@@ -136,13 +144,13 @@ def _placed(model: Any, features: np.ndarray, target: Target) -> Tensor:
 
 
 def _standardized(learned: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both by the mean and the deviation of what is learned from; a missing value stands at the mean."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Mean of empty slice|Degrees of freedom", category=RuntimeWarning)
-        middle, spread = np.nanmean(learned, axis=0), np.nanstd(learned, axis=0)
-    middle = np.nan_to_num(middle)
+    """Both by the mean and the deviation of what is learned from; what is missing or infinite stands at the mean."""
+    known = np.isfinite(learned)
+    count = np.maximum(known.sum(axis=0), 1)
+    middle = np.where(known, learned, 0.0).sum(axis=0) / count
+    spread = np.sqrt((np.where(known, learned - middle, 0.0) ** 2).sum(axis=0) / count)
     spread = np.where(spread > 1e-12, spread, 1.0)
-    both = [np.nan_to_num((rows - middle) / spread, posinf=0.0, neginf=0.0) for rows in (learned, seen)]
+    both = [np.where(np.isfinite(rows), (rows - middle) / spread, 0.0) for rows in (learned, seen)]
     return both[0], both[1]
 
 

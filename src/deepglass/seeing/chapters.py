@@ -12,6 +12,7 @@ from deepglass.seeing.wording import around, decimals, duration, label, quoted, 
 
 Summary = Mapping[str, Any]
 PARTS = {"train": "training", "valid": "validation", "test": "test"}
+TASKS = {"binary": "one of two classes", "multiclass": "one of several classes", "regression": "numbers"}
 MOST_OPEN_CLASSES = 20
 
 
@@ -199,7 +200,7 @@ def the_data(summary: Summary) -> Markup | None:
     rows = found.get("rows", {})
     counts = ", ".join(f"{count:,} {PARTS.get(part, part)}" for part, count in rows.items())
     listed = facts([
-        ("source", summary.get("source")), ("to predict", summary.get("target")), ("task", summary.get("task")),
+        ("source", summary.get("source")), ("to predict", summary.get("target")), ("task", TASKS.get(summary.get("task", ""))),
         ("rows", f"{sum(rows.values()):,}: {counts}" if rows else None), ("split", found.get("split")),
         ("columns", f"{found['columns']:,}" if found.get("columns") else None),
     ])  # fmt: skip

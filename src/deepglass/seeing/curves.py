@@ -26,7 +26,8 @@ def learning_curves(
 ) -> dict[str, str]:
     """Loss, metric, learning rate and gradient norm over the epochs, a chart each; what was not recorded is left out.
 
-    `history` is the lines of history.jsonl; `words` says what the metric is. Returns {"loss": svg, "metric": svg, "rate": svg, "gradient": svg}.
+    `history` is the lines of history.jsonl; `words` says what the metric is.
+    Returns {"loss": svg, "metric": svg, "rate": svg, "gradient": svg}.
     """
     epochs = [int(line["epoch"]) for line in history]
     lines = {

@@ -104,12 +104,18 @@ def _number(feature: NumberFeature, squeezed: float) -> str:
     if room < 1e-6:
         return "far above the usual" if squeezed > 0 else "far below the usual"
     value = feature.center + feature.scale * squeezed / math.sqrt(room)
-    if feature.part == "seconds":
-        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=value + feature.origin)
-        return moment.date().isoformat()
     error = feature.scale * FLOAT32_STEP * room**-1.5
+    if feature.part == "seconds":
+        return _moment(value + feature.origin, error)
     digits = -math.ceil(math.log10(error)) if error > 0 else 6
     return f"{round(value, digits) + 0.0:.10g}"
+
+
+def _moment(seconds: float, error: float) -> str:
+    """A date, with the time of day where it can be told and is not midnight."""
+    step = 60 if error < 30 else 3600 if error < 1800 else 86_400
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=round(seconds / step) * step)
+    return moment.date().isoformat() + (f" {moment:%H:%M}" if moment.hour or moment.minute else "")
 
 
 def _word(feature: CodeFeature, code: int) -> str:
