@@ -130,16 +130,17 @@ def confusion(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
 
 
 def _shade(axes: Axes, shares: np.ndarray) -> None:
-    """One path a shade instead of one a cell: a hundred classes have ten thousand cells."""
+    """One path a shade, one rectangle a run of cells alike in a row: a hundred classes have ten thousand cells."""
     levels = np.ceil(shares * SHADES).astype(int)
     for level in range(1, SHADES + 1):
-        places = np.argwhere(levels == level)
-        if len(places):
-            corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)]) - 0.5
-            vertices = (places[:, None, ::-1] + corners).reshape(-1, 2)
-            codes = [Outline.MOVETO, Outline.LINETO, Outline.LINETO, Outline.LINETO, Outline.CLOSEPOLY] * len(places)
-            look = {"facecolor": ACCENT, "linewidth": 0, "alpha": (level / SHADES) ** 1.1}
-            axes.add_patch(PathPatch(Outline(vertices, codes), **look))
+        steps = np.diff(np.pad(levels == level, ((0, 0), (1, 1))).astype(int), axis=1)
+        (rows, starts), (_, stops) = np.nonzero(steps == 1), np.nonzero(steps == -1)
+        if len(rows):
+            columns = np.stack([starts, stops, stops, starts, starts], axis=1)
+            lines = rows[:, None] + np.array([0, 0, 1, 1, 0])
+            codes = [Outline.MOVETO, Outline.LINETO, Outline.LINETO, Outline.LINETO, Outline.CLOSEPOLY] * len(rows)
+            outline = Outline(np.stack([columns, lines], axis=2).reshape(-1, 2) - 0.5, codes)
+            axes.add_patch(PathPatch(outline, facecolor=ACCENT, linewidth=0, alpha=(level / SHADES) ** 1.1))
 
 
 def _count(axes: Axes, table: np.ndarray, shares: np.ndarray) -> None:
