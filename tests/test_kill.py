@@ -21,10 +21,27 @@ COMMAND = (
 )  # fmt: skip
 
 
-def begun(folder: Path) -> subprocess.Popen[bytes]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [*COMMAND, "--out", str(folder), "--resume"]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
+
+
+def words(folder: Path) -> list[str]:
+    return [*COMMAND, "--out", str(folder), "--resume"]
+
+
+def finished(folder: Path) -> None:
+    done = subprocess.run(words(folder), capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+
+
+def killed(folder: Path, after: float) -> None:
+    """Kill the command so many seconds after it has saved something new."""
+    before = place(folder)
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(words(folder), stdout=quiet, stderr=quiet, env=ENVIRONMENT) as process:
+        while place(folder) == before and process.poll() is None:
+            time.sleep(0.005)
+        time.sleep(after)
+        process.kill()
 
 
 def place(folder: Path) -> tuple[int, int]:
@@ -40,22 +57,14 @@ def place(folder: Path) -> tuple[int, int]:
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_killed_ten_times_it_ends_with_the_same_bits(tmp_path):
     straight, broken = tmp_path / "straight", tmp_path / "broken"
-    process = begun(straight)
-    assert process.wait() == 0, process.stderr and process.stderr.read().decode()
+    finished(straight)
     moments = random.Random(0)
     places = []
     for _ in range(KILLS):
-        before = place(broken)
-        process = begun(broken)
-        while place(broken) == before and process.poll() is None:
-            time.sleep(0.005)
-        time.sleep(moments.uniform(0.0, 0.25))
-        process.kill()
-        process.wait()
+        killed(broken, moments.uniform(0.0, 0.25))
         places.append(place(broken))
     assert len(set(places)) >= KILLS // 2, f"the kills came too late to break anything: {places}"
-    process = begun(broken)
-    assert process.wait() == 0, process.stderr and process.stderr.read().decode()
+    finished(broken)
     first, second = (load_file(folder / "weights.safetensors") for folder in (straight, broken))
     assert all((first[name] == second[name]).all() for name in first)
     lines = [
