@@ -60,7 +60,7 @@ def scores(
 
     about = "; ".join(f"{word} {readable(dot)}{_between(whisker)}" for word, dot, whisker in rows)
     title = f"{words} of the network and its baselines"
-    size = (420, 62 + 36 * len(rows))
+    size = (380, 62 + 36 * len(rows))
     return paint(draw, name="chart-scores", title=title, description=about, size=size)
 
 
@@ -108,7 +108,7 @@ def confusion(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
     table = np.asarray(counts, dtype=float)
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1.0)
     size = len(classes)
-    side = min(84, max(30, 250 / size)) if size <= MOST_COUNTED else 17 if size <= MOST_NAMED else 5
+    side = min(84, max(30, 250 / size)) if size <= MOST_COUNTED else 17 if size <= MOST_NAMED else 340 / size
     named = size <= MOST_NAMED
     margin = 6.2 * max(len(legible(word, 14)) for word in classes) + 30 if named else 40
     extent = max(side * size, 120)
