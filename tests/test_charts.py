@@ -24,7 +24,7 @@ def history(epochs: int, broken: tuple[int, ...] = ()) -> list[dict]:
         {
             "epoch": epoch,
             "train_loss": 2 / epoch,
-            "valid_loss": None if epoch in broken else 2.5 / epoch,
+            "valid_loss": math.inf if epoch in broken else 2.5 / epoch,
             "valid": {"accuracy": 1 - 0.5 / epoch},
             "rate": 1e-3,
             "gradient_norm": {"mean": 1.0 / epoch, "max": math.nan if epoch % 2 else 3.0 / epoch},
@@ -144,11 +144,11 @@ def test_scores_without_intervals_or_rivals() -> None:
 
 
 def test_a_cell_is_shaded_by_the_share_of_its_row() -> None:
-    svg = charts.confusion(["a", "b"], [[75, 25], [0, 8]])
+    svg = charts.confusion(["a", "b"], [[75, 25], [0, 80]])
     opacities = {float(e.get("opacity", 1)) for e in tree(svg).iter() if e.get("fill") == ROLES[ACCENT] and e.get("d")}
     expected = {(math.ceil(share * charts.SHADES) / charts.SHADES) ** 1.1 for share in (0.75, 0.25, 1.0)}
     assert sorted(opacities) == pytest.approx(sorted(expected), abs=1e-6)
-    assert {"75", "25", "8"} <= set(texts(svg)) and "0" not in texts(svg)
+    assert {"75", "25", "80"} <= set(texts(svg)) and "0" not in texts(svg)
 
 
 def test_a_hundred_classes_stay_small_and_unlettered() -> None:
