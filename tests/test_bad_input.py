@@ -175,7 +175,9 @@ def test_an_archive_that_climbs_out_is_refused(tmp_path, capsys):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
-    (folder / "f.csv").write_text("a,color,t\n" + "".join(f"{n * n % 17},{'rgb'[n % 3]},{'xy'[n % 2]}\n" for n in range(60)))
+    (folder / "f.csv").write_text(
+        "a,color,t\n" + "".join(f"{n * n % 17},{'rgb'[n % 3]},{'xy'[n % 2]}\n" for n in range(60))
+    )
     import deepglass as dg  # noqa: PLC0415  # the only test here that trains through Python
 
     dg.train(folder / "f.csv", target="t", epochs=1, members=2, widths=8, out=folder / "run", baselines=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from torch import nn
 import deepglass as dg
 from deepglass.errors import ModelError, RunError, ShapeError
 
-QUIET = {"baselines": False, "report": False}
+QUIET: dict[str, Any] = {"baselines": False, "report": False}
 
 
 class TwoConvolutions(nn.Module):

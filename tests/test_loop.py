@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from deepglass.training.saving import read_history
 from samples import line, parted, pictures, points
 from test_stepping import TwoPlayers
 
-QUIET = {"baselines": False, "report": False}
+QUIET: dict[str, Any] = {"baselines": False, "report": False}
 
 
 def weights(run) -> dict[str, torch.Tensor]:
