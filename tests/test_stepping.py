@@ -30,6 +30,10 @@ def whole(data) -> Batch:
     return Batch(data.train.inputs, data.train.target, data.train.rows)
 
 
+def gradient(model: nn.Module) -> torch.Tensor:
+    return torch.cat([weight.grad.flatten() for weight in model.parameters() if weight.grad is not None])
+
+
 @pytest.mark.parametrize("pieces", [2, 3, 7])
 @pytest.mark.parametrize("weights", ["none", "balanced", (1.0, 5.0, 0.25)])
 def test_micro_batches_of_any_sizes_add_up_to_the_one_big_batch(pieces, weights):
@@ -64,9 +68,9 @@ def test_the_norm_is_the_one_before_clipping():
     step = take_step(players(model, objective, recipe), whole(data), recipe, rate=0.0)
     plain = network(3)
     objective.loss(plain(data.train.inputs[0]), data.train.target).backward()
-    norm = torch.cat([weight.grad.flatten() for weight in plain.parameters()]).norm()
+    norm = gradient(plain).norm()
     assert step.norms is not None and torch.allclose(step.norms[0], norm)
-    clipped = torch.cat([weight.grad.flatten() for weight in model.parameters()]).norm()
+    clipped = gradient(model).norm()
     assert torch.allclose(clipped, torch.tensor(1e-3), rtol=1e-3)
 
 

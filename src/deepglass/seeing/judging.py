@@ -49,10 +49,11 @@ def judge_run(run: Run, metric: str, facts: dict[str, Any], begun: float, say: C
 def _judge_parts(run: Run) -> dict[PartName, Judgement]:
     assert run.data is not None
     names: tuple[PartName, ...] = ("train", "valid", "test")
-    parts = {name: run.data.part(name) for name in names}
-    return {
-        name: judge(run.model, part, run.schema, run.objective, run.device) for name, part in parts.items() if len(part)
-    }
+    found: dict[PartName, Judgement] = {}
+    for name in names:
+        if len(part := run.data.part(name)):
+            found[name] = judge(run.model, part, run.schema, run.objective, run.device)
+    return found
 
 
 def _compared(run: Run, metric: str, name: PartName, ours: Judgement, say: Callable[[str], None]) -> dict[str, Any]:
