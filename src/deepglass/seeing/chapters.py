@@ -165,7 +165,7 @@ def _mistake(one: Mapping[str, Any]) -> Markup:
         sure = f"{one['probability']:.1%} sure"
     else:
         said, sure = f"{expected}, predicted {predicted}", f"off by {valued(one['error'])}"
-    where = tag("p", f"{sure} · row\u00a0{one['row'] + 1:,}", class_="sure")
+    where = tag("p", f"{sure}, row\u00a0{one['row'] + 1:,}", class_="sure")
     return join(image, tag("p", said, class_="said"), where, facts(one.get("inputs", {}).items()))
 
 
