@@ -93,7 +93,7 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C during training. Still a KeyboardInterrupt for any program around it, and it says where the work is."""
 
     def __init__(self, folder: str) -> None:
-        super().__init__(f"interrupted; the work is kept in {folder}. Next: the same again with --resume --out {folder}")
+        super().__init__(f"interrupted; the work is kept in {folder}. Next: the same with --resume --out {folder}")
 
 
 def nearest(word: str, known: Iterable[str], most: int = 3) -> str:

@@ -41,7 +41,7 @@ class Defaults:
     members: int
 
 
-DEFAULTS = {"table": Defaults((256, 256), 0.1, 16), "other": Defaults((256, 128), 0.0, 1)}
+DEFAULTS = {"table": Defaults((256, 256), 0.1, 8), "other": Defaults((256, 128), 0.0, 1)}
 
 
 class Mlp(Family):
@@ -55,7 +55,7 @@ class Mlp(Family):
         embedding        how a table's numbers enter: none | piecewise | periodic; by default piecewise for a table of
                          up to 500 number columns. Above 500 numbers always enter as they are
         embedding_width  features made of each number
-        members          networks that share their weights; by default 16 for a table, else 1
+        members          networks that share their weights; by default 8 for a table, else 1
     """
 
     title = "multi-layer perceptron"
@@ -112,14 +112,18 @@ class Mlp(Family):
 
     @classmethod
     def recipe(cls, schema: Schema, examples: int) -> dict[str, Any]:
-        """For tables, as measured on eight public ones; otherwise a plain Adam."""
+        """For tables, as measured on eight public ones (`bench/tables.py`); otherwise a plain Adam.
+
+        Large tables need fewer rounds; small ones learn better at the higher rate (wine quality: RMSE 0.664 for 0.673).
+        """
         if schema.kind != "table":
             return {"epochs": 20, "batch_size": 64, "optimizer": "adam", "learning_rate": 1e-3, "schedule": "cosine"}
+        small = examples < 8_000
         return {
-            "epochs": 60,
+            "epochs": 60 if small else 30,
             "batch_size": 64 if examples < 4_000 else 256,
             "optimizer": "adamw",
-            "learning_rate": 2e-3,
+            "learning_rate": 4e-3 if small else 2e-3,
             "weight_decay": 3e-4,
             "schedule": "cosine",
             "clip": 1.0,
