@@ -55,24 +55,28 @@ def compared(runs: list[dict[str, Any]], rival: str) -> dict[str, Any]:
     return {"difference": mean, "standard_error": error, "word": word}
 
 
+def kept() -> dict[str, Any]:
+    """What earlier calls measured."""
+    path = RESULTS / "tables.json"
+    return json.loads(path.read_text(encoding="utf-8"))["figures"] if path.exists() else {}
+
+
 def main() -> None:
     """Run the tables named on the command line, or all, and keep the figures of the others."""
-    chosen = sys.argv[1:] or list(TABLES)
-    path = RESULTS / "tables.json"
-    kept = json.loads(path.read_text(encoding="utf-8"))["figures"] if path.exists() else {}
-    for name in chosen:
+    for name in sys.argv[1:] or list(TABLES):
         runs = [judged(name, seed) for seed in SEEDS]
-        kept[name] = {
+        row = {
             "metric": runs[0]["metric"],
             "mean": {who: statistics.mean(run["figures"][who] for run in runs) for who in runs[0]["figures"]},
             "against": {rival: compared(runs, rival) for rival in ("linear", "trees")},
             "seconds": statistics.median(run["seconds"] for run in runs),
             "runs": runs,
         }
-        means = "  ".join(f"{who} {value:.4g}" for who, value in kept[name]["mean"].items())
-        words = {rival: entry["word"] for rival, entry in kept[name]["against"].items()}
-        print(f"{name:<20} {runs[0]['metric']:<9} {means}  {words}  {kept[name]['seconds']:.0f} s", flush=True)
-        record("tables", {known: kept[known] for known in TABLES if known in kept})
+        means = "  ".join(f"{who} {value:.4g}" for who, value in row["mean"].items())
+        words = {rival: entry["word"] for rival, entry in row["against"].items()}
+        print(f"{name:<20} {row['metric']:<9} {means}  {words}  {row['seconds']:.0f} s", flush=True)
+        rows = kept() | {name: row}
+        record("tables", {known: rows[known] for known in TABLES if known in rows})
 
 
 if __name__ == "__main__":

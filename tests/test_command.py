@@ -116,6 +116,17 @@ def test_settings_reach_the_model_and_the_recipe_file_is_read(table, tmp_path, c
     assert "widths = [8, 8]" in kept and "dropout = 0.25" in kept and "epochs = 2" in kept
 
 
+@pytest.mark.parametrize("words", [("iris",), ("digits", "--model", "convolution")])
+def test_the_recipe_of_a_run_makes_the_same_run_again(words, tmp_path, capsys):
+    quick = ("--epochs", "1", "--seed", "5", "--set", "baselines=no")
+    assert command(capsys, "train", *words, *quick, "--out", tmp_path / "first").code == 0
+    again = json.loads((tmp_path / "first" / "run.json").read_text())["command"].split()[1:]
+    done = command(capsys, *again, "--out", tmp_path / "second")
+    assert done.code == 0, done.err
+    files = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("first", "second")]
+    assert files[0] == files[1]
+
+
 def test_minutes_become_epochs(table, tmp_path, capsys):
     words = ("--minutes", "0.02", "--set", "members=2", "--set", "widths=16", "--set", "baselines=no", "--json")
     done = command(capsys, "train", table, "--target", "kind", *words, "--out", tmp_path / "run")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,7 +57,8 @@ class Experiment:
 
 def train(data: Any, model: str | nn.Module | None = None, *, target: str | None = None, loss: Any = None,
           out: str | Path | None = None, resume: bool = False, listeners: tuple[Listener, ...] = (),
-          say: Say = lambda text: None, recipe: Recipe | None = None, **fields: Any) -> Run:  # fmt: skip
+          say: Say = lambda text: None, recipe: Recipe | str | Path | None = None,
+          **fields: Any) -> Run:  # fmt: skip
     """Train a network on data, judge it on rows it never saw, compare it with baselines, and keep it in a folder.
 
     data       a named set ("digits"), a file, a folder, a frame, (X, y) arrays or tensors, a torch Dataset, a `Data`.
@@ -64,6 +66,7 @@ def train(data: Any, model: str | nn.Module | None = None, *, target: str | None
     loss       for a module of your own: a torch loss or any function(outputs, target) -> scalar. Else guessed.
     out        the run folder; `resume` goes on with the run that was begun there, to the same bits.
     listeners  are posted the notices of `training.events`; `say` is told in words what was guessed and planned.
+    recipe     what the fields start from: a Recipe, or the file of one, such as `recipe.toml` of another run.
     fields     of the recipe, and options of the family: epochs=5, widths=(256, 128).
 
     Raises one of the errors of `deepglass.errors`. KeyboardInterrupt leaves a folder that `resume` goes on from.
@@ -74,7 +77,8 @@ def train(data: Any, model: str | nn.Module | None = None, *, target: str | None
     ['test', 'train', 'valid']
     """
     begun = time.perf_counter()
-    asked = (recipe or Recipe()).changed(**fields, **({} if target is None else {"target": target}))
+    start = recipe if isinstance(recipe, Recipe) else read_recipe(Path(recipe)) if recipe else Recipe()
+    asked = start.changed(**fields, **({} if target is None else {"target": target}))
     folder = _folder(data, out, resume)
     resuming = resume and (folder / "recipe.toml").exists()
     if resuming:
@@ -83,7 +87,7 @@ def train(data: Any, model: str | nn.Module | None = None, *, target: str | None
     for note in experiment.data.notes:
         say(f"{note.level}: {note.text}")
     try:
-        return _carry_out(experiment, folder, resuming, listeners, say, begun, source_name(data))
+        return _carry_out(experiment, folder, resuming, listeners, say, begun, data)
     except KeyboardInterrupt:
         if not (folder / CHECKPOINT).exists():
             raise
@@ -135,7 +139,7 @@ FOREIGN: dict[str, Any] = {"epochs": 10, "batch_size": 64, "optimizer": "adam", 
 
 
 def _carry_out(experiment: Experiment, folder: Path, resuming: bool, listeners: tuple[Listener, ...], say: Say,
-               begun: float, source: str) -> Run:  # fmt: skip
+               begun: float, source: Any) -> Run:  # fmt: skip
     data, recipe, device = experiment.data, experiment.recipe, experiment.device
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
@@ -157,7 +161,10 @@ def _carry_out(experiment: Experiment, folder: Path, resuming: bool, listeners: 
     write_weights(folder / WEIGHTS, model.state_dict())
     run = Run(folder, model, recipe, data.schema, experiment.objective, {}, read_history(folder), data.notes, data)
     say("judging on rows the network never saw" + (", beside the baselines" if recipe.baselines else ""))
-    facts = _facts(learner, plan, source, data) | {"emits": experiment.objective.emits}
+    facts = _facts(learner, plan, data) | {
+        "source": source_name(source), "emits": experiment.objective.emits,
+        "command": _again(source, recipe, folder),
+    }  # fmt: skip
     judge_run(run, experiment.metric, facts, begun, say)
     return run
 
@@ -214,10 +221,20 @@ def _learn(learner: Learner, experiment: Experiment, folder: Path) -> None:
                          next=f"--set batch_size={max(1, size // 2)} or --set accumulate=2") from None  # fmt: skip
 
 
-def _facts(learner: Learner, plan: Plan, source: str, data: Data) -> dict[str, Any]:
+def _again(source: Any, recipe: Recipe, folder: Path) -> str:
+    """What to type to have the same experiment once more."""
+    kept = folder / "recipe.toml"
+    if isinstance(source, str | Path) and recipe.model in CATALOGUE:
+        return f"deepglass train {shlex.quote(str(source))} --set recipe={shlex.quote(str(kept))}"
+    model = "" if recipe.model in CATALOGUE else f", {recipe.model}(…)"
+    given = repr(str(source)) if isinstance(source, str | Path) else "data"
+    return f"dg.train({given}{model}, recipe={str(kept)!r})"
+
+
+def _facts(learner: Learner, plan: Plan, data: Data) -> dict[str, Any]:
     return {
         "deepglass": version("deepglass"), "torch": torch.__version__, "python": platform.python_version(),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"), "source": source,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "parameters": sum(weight.numel() for weight in learner.model.parameters()),
         "epochs": learner.epoch, "best_epoch": learner.stopper.best_epoch, "stopped": learner.stopped,
         "plan": plan.to_json(), "training_seconds": learner.seconds,

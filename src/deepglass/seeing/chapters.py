@@ -200,7 +200,8 @@ def the_data(summary: Summary) -> Markup | None:
     rows = found.get("rows", {})
     counts = ", ".join(f"{count:,} {PARTS.get(part, part)}" for part, count in rows.items())
     listed = facts([
-        ("source", summary.get("source")), ("to predict", summary.get("target")), ("task", TASKS.get(summary.get("task", ""))),
+        ("source", summary.get("source")), ("to predict", summary.get("target")),
+        ("task", TASKS.get(summary.get("task", ""))),
         ("rows", f"{sum(rows.values()):,}: {counts}" if rows else None), ("split", found.get("split")),
         ("columns", f"{found['columns']:,}" if found.get("columns") else None),
     ])  # fmt: skip
@@ -231,8 +232,8 @@ def _planned(value: Any, reason: str | None) -> Markup:
 
 def onward(summary: Summary, name: str) -> Markup | None:
     """How to have it again, and how to use it."""
-    run, source = str(summary.get("run") or name), str(summary.get("source") or "DATA")
-    again = summary.get("command") or f"deepglass train {quoted(source)} --set recipe={quoted(run + '/recipe.toml')}"
+    run = str(summary.get("run") or name)
+    again = summary.get("command") or f"deepglass train DATA --set recipe={quoted(run + '/recipe.toml')}"
     use = f"deepglass predict {quoted(run)} NEW_DATA --out predictions.csv\ndeepglass evaluate {quoted(run)} NEW_DATA"
     lines = (
         "import deepglass as dg",
