@@ -26,6 +26,13 @@ ROWS: list[tuple[str, Schema, dict[str, Any], dict[str, Any], str]] = [
     ("class field for numbers", PRICES, {"class_weights": "balanced"}, {"class_weights": "none"}, "holds numbers"),
     ("class field for numbers", PRICES, {"mixup": 0.2}, {"mixup": 0}, "mixup = 0.2"),
     ("class field with own loss", PICTURES, {"cutmix": 1.0, "custom_loss": True}, {"custom_loss": False}, "reach into"),
+    (
+        "class field for the perceptron",
+        TABLE,
+        {"class_weights": "balanced", "activation": "step"},
+        {"class_weights": "none"},
+        "by its own rule",
+    ),
     ("class loss for numbers", PRICES, {"loss": "cross_entropy"}, {"loss": "huber"}, "judges classes"),
     ("number loss for classes", TABLE, {"loss": "huber"}, {"loss": "cross_entropy"}, "judges numbers"),
     (

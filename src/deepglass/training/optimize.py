@@ -63,8 +63,8 @@ def decay_groups(
 ) -> list[dict[str, Any]]:
     """The free weights in two groups: those that decay, and those that never do.
 
-    Never: biases and whatever else has one axis, the gains of norms, embeddings (a rare category would shrink for not
-    being seen). With `decay_all`, and where nothing decays, there is one group.
+    Never: biases and whatever else has one axis, gains (of norms, of an ensemble's members), embeddings (a rare
+    category would shrink for not being seen). With `decay_all`, and where nothing decays, there is one group.
     """
     decay = recipe.weight_decay or 0.0
     wanted = None if chosen is None else {id(weight) for weight in chosen}
@@ -75,7 +75,8 @@ def decay_groups(
     for name, weight in player.named_parameters():
         if not weight.requires_grad or (wanted is not None and id(weight) not in wanted):
             continue
-        plain = weight.ndim <= 1 or id(weight) in spared or "bias" in name.rpartition(".")[2]
+        own = name.rpartition(".")[2]
+        plain = weight.ndim <= 1 or id(weight) in spared or "bias" in own or "gain" in own
         groups[recipe.decay_all or not decay or not plain].append(weight)
     return [
         {"params": members, "weight_decay": decay if decays else 0.0} for decays, members in groups.items() if members
