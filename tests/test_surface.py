@@ -1,12 +1,16 @@
 """The surface is frozen: public names, commands, flags; and asking for help costs no torch."""
 
 import importlib
+import re
 import subprocess
 import sys
 
 import pytest
 
 import deepglass
+from deepglass.cli import FIELDS
+from deepglass.models import CATALOGUE
+from deepglass.training.recipe import KINDS
 
 NAMES = ["Data", "DeepglassError", "Recipe", "Run", "load", "read", "train"]
 FLAGS = {
@@ -87,3 +91,11 @@ except SystemExit as end:
     lines = said(code)
     assert lines[-1] == "[]"
     assert any("Usage" in line for line in lines)
+
+
+def test_the_help_names_every_field_and_option():
+    told = {words.partition(":")[0].split()[-1]: words for words in re.split(r"[;.] ", "recipe " + FIELDS)}
+    named = set(re.findall(r"[a-z_]+", FIELDS.partition("--set: ")[2].partition(". ")[0]))
+    assert named == set(KINDS)
+    for family, entry in CATALOGUE.items():
+        assert set(told[family].partition(": ")[2].split()) == set(entry.options())

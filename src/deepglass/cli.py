@@ -11,15 +11,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deepglass import __version__
 from deepglass.errors import DeepglassError, Interrupted, RecipeError
 
 if TYPE_CHECKING:
     from deepglass.training.run import Run
 
 app = typer.Typer(
-    help="Deep learning you can see through: train a network on your data, judge it honestly, look inside.",
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
 )  # fmt: skip
+
+# Written out, because reading them off the code would load torch; a test holds them to it.
+FIELDS = (
+    "Recipe fields for --set: target task valid test split group time ignore size, model, seed epochs minutes patience "
+    "batch_size accumulate clip, optimizer learning_rate momentum weight_decay decay_all schedule warmup final_rate, "
+    "loss label_smoothing class_weights, augment mixup cutmix, average average_decay, device precision "
+    "checkpoint_every, metric baselines report. Options of neuron: activation initialization; of mlp: widths activation "
+    "dropout normalization initialization embedding embedding_width members; of convolution: widths depth kernel dense "
+    "activation normalization dropout initialization. What a run was trained with is in its recipe.toml."
+)
 
 DataArgument = Annotated[str, typer.Argument(metavar="DATA", help="A named set, a file, a folder or an archive.")]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that train printed.")]
@@ -27,7 +37,22 @@ TargetOption = Annotated[str | None, typer.Option("--target", help="The column t
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 
 
-@app.command()
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"deepglass {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Deep learning you can see through: train a network on your data, judge it honestly, look inside."""
+
+
+@app.command(epilog=FIELDS)
 def train(
     data: DataArgument,
     target: TargetOption = None,
