@@ -59,7 +59,7 @@ def cell(row: Any, path: str) -> str:
             known = ", ".join(value) if isinstance(value, dict) else repr(value)
             stop(f"'{path}' leads nowhere: no '{word}' in {known}.", "mend the path in the page")
         value = value[word]
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    text = (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}") if isinstance(value, float) else str(value)
     return text.replace("|", r"\|").replace("\n", " ")
 
 
