@@ -35,6 +35,7 @@ def preview(source: Any, recipe: Recipe) -> dict[str, Any]:
 def preview_text(found: dict[str, Any]) -> str:
     """A preview as a person reads it."""
     target, rows = found["target"], found["rows"]
+    parts = ", ".join(f"{count:,} {part}" for part, count in rows.items())
     lines = [f"{found['source']}: {found['kind']}, {sum(rows.values()):,} examples"]
     for entry in found["inputs"]:
         names = entry["columns"]
@@ -50,7 +51,7 @@ def preview_text(found: dict[str, Any]) -> str:
         said = f"numbers, mean {target['mean'][0]:.4g}, spread {target['std'][0]:.4g}"
     lines += [
         f"  target    {target['name']!r}: {said}",
-        f"  split     {rows['train']:,} train, {rows['valid']:,} valid, {rows['test']:,} test: {found['split']}",
+        f"  split     {found['split'] or parts}",
         f"  metric    {found['metric']}",
         f"  model     {found['model']}",
         *(f"  {note['level']:<9} {note['text']}" for note in found["notes"]),
