@@ -212,9 +212,9 @@ def _say(text: str) -> None:
 
 def main() -> None:
     """Run the command; exit 0 done, 2 the user's input, 1 ours, 130 interrupted with the work kept."""
-    # Before torch is loaded: by default its threads spin while they wait, and beside any other busy program a step of
-    # two threads then takes 8 times as long.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Before torch is loaded: by default its threads (GNU OpenMP's, on Linux) spin for long while they wait, which beside
+    # any other busy program makes a step several times slower. A short spin costs nothing on a quiet machine.
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     try:
         # Out of standalone mode the library returns the exit code of what it handled itself: --help, Ctrl-C.
         sys.exit(app(standalone_mode=False))
