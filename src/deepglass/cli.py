@@ -26,9 +26,9 @@ FIELDS = (
     "Recipe fields for --set: target task valid test split group time ignore size, model, seed epochs minutes patience "
     "batch_size accumulate clip, optimizer learning_rate momentum weight_decay decay_all schedule warmup final_rate, "
     "loss label_smoothing class_weights, augment mixup cutmix, average average_decay, device precision "
-    "checkpoint_every, metric baselines report. Options of neuron: activation initialization; of mlp: widths activation "
-    "dropout normalization initialization embedding embedding_width members; of convolution: widths depth kernel dense "
-    "activation normalization dropout initialization. What a run was trained with is in its recipe.toml."
+    "checkpoint_every, metric baselines report. Options of neuron: activation initialization; of mlp: widths "
+    "activation dropout normalization initialization embedding embedding_width members; of convolution: widths depth "
+    "kernel dense activation normalization dropout initialization. What a run was trained with is in its recipe.toml."
 )
 
 DataArgument = Annotated[str, typer.Argument(metavar="DATA", help="A named set, a file, a folder or an archive.")]
@@ -212,8 +212,8 @@ def _say(text: str) -> None:
 
 def main() -> None:
     """Run the command; exit 0 done, 2 the user's input, 1 ours, 130 interrupted with the work kept."""
-    # Before torch is loaded: by default its threads (GNU OpenMP's, on Linux) spin for long while they wait, which beside
-    # any other busy program makes a step several times slower. A short spin costs nothing on a quiet machine.
+    # Before torch is loaded: by default its threads (GNU OpenMP's, on Linux) spin for long while they wait, which
+    # beside any other busy program makes a step several times slower. A short spin costs a quiet machine nothing.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     try:
         # Out of standalone mode the library returns the exit code of what it handled itself: --help, Ctrl-C.

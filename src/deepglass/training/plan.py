@@ -64,7 +64,7 @@ def shown_seconds(seconds: float) -> str:
     """A duration as a person reads it.
 
     >>> [shown_seconds(s) for s in (0.0042, 3.21, 75, 7300)]
-    ['4 ms', '3.2 s', '1 min 15 s', '2 h 2 min']
+    ['4 ms', '3.2 s', '1 min 15 s', '2 h 1 min']
     """
     if seconds < 1:
         return f"{1000 * seconds:.0f} ms"
