@@ -9,10 +9,11 @@ import torch
 
 from deepglass.data.aims import Aim
 from deepglass.data.columns import Column
-from deepglass.data.encoding import Encoding, encode, quantile_edges
+from deepglass.data.encoding import BINS, Encoding, encode, quantile_edges
 from deepglass.data.schema import Input, Part, Schema
 
 MOST_COLUMNS_WITH_EDGES = 500
+ROWS_A_BIN = 50  # a small table gets fewer bins: with 48 of a few rows each, networks learn the rows by heart
 MOST_EDGE_ROWS = 100_000
 MOST_CODES_FOR_TREES = 255  # scikit-learn's boosted trees take no category with more
 
@@ -45,7 +46,8 @@ def inputs_of(encoding: Encoding, train: Part, plain: bool) -> tuple[Input, ...]
     edges: tuple[tuple[float, ...], ...] = ()
     if len(names) <= MOST_COLUMNS_WITH_EDGES:
         sample = train.inputs[0][:: max(1, len(train) // MOST_EDGE_ROWS)].numpy()
-        edges = tuple(quantile_edges(column) for column in sample.T)
+        bins = min(BINS, max(2, len(train) // ROWS_A_BIN))
+        edges = tuple(quantile_edges(column, bins) for column in sample.T)
     sizes = tuple(feature.size for feature in encoding.codes)
     columns = tuple(feature.column for feature in encoding.codes)
     return (

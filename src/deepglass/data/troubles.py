@@ -27,7 +27,7 @@ def look_for_troubles(features: Sequence[Column], others: Sequence[Column], aim:
     rows = np.concatenate((splits.train, splits.valid, splits.test))
     return [
         *note_copies(features, aim, rows),
-        *note_duplicates([*features, *others], splits),
+        *note_duplicates([*features, *(column for column in others if not looks_like_id(column))], splits),
         *note_classes(aim, splits),
     ]
 
@@ -64,10 +64,10 @@ def note_copies(features: Sequence[Column], aim: Aim, rows: np.ndarray) -> list[
 
 
 def note_duplicates(columns: Sequence[Column], splits: Splits) -> list[Note]:
-    """Rows that stand in two splits, all cells the same but ids."""
+    """Rows that stand in two splits, the same in all these columns. An id that is not learned from is none of them."""
     mixed: np.ndarray | None = None
     for column in columns:
-        if len(column.values) and not looks_like_id(column):
+        if len(column.values):
             words = np.where(column.missing, np.nan, column.values + 0.0).view(np.uint64)
             mixed = hash_rows(words[:, None] if mixed is None else np.stack((mixed, words), axis=1))
     if mixed is None:
