@@ -23,7 +23,7 @@ def test_an_id_beside_other_columns_does_not_tell_rows_apart() -> None:
     assert TWICE in said(read(frame, target="kind"))
 
 
-@pytest.mark.parametrize(("rows", "edges"), [(100, 3), (1000, 13), (10_000, 49)])
+@pytest.mark.parametrize(("rows", "edges"), [(100, 3), (1000, 14), (10_000, 49)])
 def test_a_bin_is_for_at_least_fifty_training_rows(rows: int, edges: int) -> None:
     generator = np.random.default_rng(0)
     frame = pd.DataFrame({"x": generator.normal(size=rows), "y": generator.normal(size=rows)})
