@@ -165,3 +165,16 @@ def test_one_example_a_class_and_a_batch_larger_than_the_data(tmp_path):
     data = parted(points(6).schema, (torch.randn(6, 4),), torch.arange(6) % 3)
     run = dg.train(data, "mlp", epochs=2, batch_size=1000, out=tmp_path / "run", **QUIET)
     assert run.summary["plan"]["batch_size"] == 4
+
+
+def test_a_history_that_ran_ahead_of_the_checkpoint_is_cut_back_to_it(tmp_path):
+    common = {"epochs": 4, "batch_size": 16, **QUIET}
+    with pytest.raises(KeyboardInterrupt):
+        dg.train(points(96), "mlp", out=tmp_path / "run", listeners=(Breaker(6),), **common)
+    assert (tmp_path / "run" / "weights.safetensors").exists(), "the best weights of the epochs done are kept"
+    with (tmp_path / "run" / "history.jsonl").open("a") as file:
+        # What a kill leaves between the line of an epoch and its checkpoint: a line too many, and half of another.
+        file.write('{"epoch": 2, "train_loss": 9.0}\n{"epoch": 3, "tra')
+    dg.train(points(96), "mlp", out=tmp_path / "run", resume=True, **common)
+    lines = read_history(tmp_path / "run")
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4] and all("valid_loss" in line for line in lines)
