@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 import deepglass as dg
 from deepglass.errors import DivergedError, RunError
@@ -94,8 +95,10 @@ def test_resuming_with_other_wishes_or_other_data_is_refused(tmp_path):
     dg.train(points(60), "mlp", epochs=2, out=tmp_path / "run", **QUIET)
     with pytest.raises(RunError, match="learning_rate"):
         dg.train(points(60), "mlp", epochs=2, learning_rate=0.5, out=tmp_path / "run", resume=True, **QUIET)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
     with pytest.raises(RunError, match="data"):
-        dg.train(points(60, seed=9), "mlp", epochs=2, out=tmp_path / "run", resume=True, **QUIET)
+        dg.train(points(60, seed=9, classes=2), "mlp", epochs=2, out=tmp_path / "run", resume=True, **QUIET)
+    assert before == {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
 
 
 def test_training_leaves_the_users_generator_alone(tmp_path):
@@ -178,3 +181,26 @@ def test_a_history_that_ran_ahead_of_the_checkpoint_is_cut_back_to_it(tmp_path):
     dg.train(points(96), "mlp", out=tmp_path / "run", resume=True, **common)
     lines = read_history(tmp_path / "run")
     assert [line["epoch"] for line in lines] == [1, 2, 3, 4] and all("valid_loss" in line for line in lines)
+
+
+def test_a_second_interrupt_within_a_step_keeps_the_checkpoint_before_it(tmp_path):
+    common = {"epochs": 12, "batch_size": 16, "checkpoint_every": 0.0, **QUIET}
+    straight = dg.train(points(96), "mlp", out=tmp_path / "straight", **common)
+    updates = 0
+
+    def impatient(*_: object) -> None:
+        nonlocal updates
+        updates += 1
+        if updates == 40:
+            # The weights have moved, and the step is not counted yet.
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    hook = register_optimizer_step_post_hook(impatient)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            dg.train(points(96), "mlp", out=tmp_path / "broken", **common)
+    finally:
+        hook.remove()
+    resumed = dg.train(points(96), "mlp", out=tmp_path / "broken", resume=True, **common)
+    assert all(torch.equal(weights(resumed)[name], tensor) for name, tensor in weights(straight).items())

@@ -27,7 +27,7 @@ from deepglass.training.averaging import Averager
 from deepglass.training.checkpoint import snapshot, storage_errors, write_json, write_text, write_weights
 from deepglass.training.evaluating import judge, outputs_of
 from deepglass.training.events import Event, Listener
-from deepglass.training.loop import Learner, learn
+from deepglass.training.loop import WITHIN_A_STEP, Learner, learn
 from deepglass.training.metrics import METRICS, choose_metric
 from deepglass.training.objective import Objective, ends_in, objective_for
 from deepglass.training.optimize import Plateau
@@ -192,11 +192,12 @@ def _learner(experiment: Experiment, recipe: Recipe, batches: Batches, folder: P
     )  # fmt: skip
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    if resuming:
+        # Before anything is written: other data are refused here, and the run must stay as it is.
+        resume(folder, learner)
     # The epochs that the minutes were turned into are what makes the same experiment again; the clock is not.
     write_text(folder / "recipe.toml", written_recipe(dataclasses.replace(recipe, minutes=None)))
     write_json(folder / "schema.json", data.schema.to_json())
-    if resuming:
-        resume(folder, learner)
     hearing += [Saver(folder, learner, recipe.checkpoint_every), *listeners]
     return learner
 
@@ -206,9 +207,11 @@ def _learn(learner: Learner, experiment: Experiment, folder: Path) -> None:
     saver = Saver(folder, learner, 0.0)
     try:
         learn(learner)
-    except KeyboardInterrupt:
-        saver.unsaved_best = bool(learner.best)
-        saver.save()
+    except KeyboardInterrupt as stopped:
+        # Within a step the weights are neither the old nor the new ones: then the last checkpoint is the one to keep.
+        if WITHIN_A_STEP not in stopped.args:
+            saver.unsaved_best = bool(learner.best)
+            saver.save()
         raise
     except DivergedError as error:
         good = learner.best or initial

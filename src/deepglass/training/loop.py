@@ -29,9 +29,9 @@ from deepglass.training.recipe import Recipe
 from deepglass.training.stepping import Player, take_step
 from deepglass.training.stopping import Stopper
 
-NORM_EVERY = 20
-CHECK_EVERY = 32
-"""Gradient norms are taken, and on an accelerator the losses are read back, once in so many steps: each costs time."""
+# Gradient norms are taken, and on an accelerator the losses are read back, once in so many steps: each costs time.
+NORM_EVERY, CHECK_EVERY = 20, 32
+WITHIN_A_STEP = "within a step"
 
 
 @dataclass
@@ -98,7 +98,10 @@ class Learner:
 
 
 def learn(learner: Learner) -> str:
-    """Train to the end; return the reason for ending. KeyboardInterrupt comes between two steps, never within one."""
+    """Train to the end; return the reason for ending.
+
+    KeyboardInterrupt comes between two steps; only a second Ctrl-C comes at once, and says WITHIN_A_STEP.
+    """
     learner.post(Started(learner.epoch, learner.epochs, learner.step, learner.batches.steps,
                          learner.recipe.metric or ""))  # fmt: skip
     with _interrupts_between_steps() as check:
@@ -106,7 +109,8 @@ def learn(learner: Learner) -> str:
             if learner.step < learner.batches.steps:
                 _train_epoch(learner, check)
             _end_epoch(learner)
-    learner.post(Stopped(learner.stopped, learner.epoch))
+        learner.post(Stopped(learner.stopped, learner.epoch))
+        check()
     return learner.stopped
 
 
@@ -152,7 +156,7 @@ def _end_epoch(learner: Learner) -> None:
 
 
 def _line(learner: Learner, loss: float, figures: dict[str, float]) -> dict[str, Any]:
-    total, done = learner.batches.steps * learner.epochs, (learner.epoch + 1) * learner.batches.steps
+    total, done = learner.batches.steps * learner.epochs, learner.epoch * learner.batches.steps + learner.step
     rate = learner.plateau.rate if learner.plateau else rate_at(learner.recipe, done - 1, total)
     means = learner.losses[: learner.step].mean(0).tolist()
     names = [player.turn.name for player in learner.team]
@@ -197,7 +201,7 @@ def _interrupts_between_steps() -> Any:
 
     def note(number: int, frame: object) -> None:
         if asked:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(WITHIN_A_STEP)
         asked.append(number)
 
     def check() -> None:

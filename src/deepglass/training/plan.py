@@ -24,9 +24,8 @@ from deepglass.models.family import Criterion
 from deepglass.training.recipe import Recipe
 from deepglass.training.stepping import players, take_step
 
-MEASURED_SECONDS = 1.0
-WARM_STEPS = 2
-"""What measuring may cost at most, once the first steps have warmed the machine."""
+# What measuring may cost at most, once the first steps have warmed the machine.
+MEASURED_SECONDS, WARM_STEPS = 1.0, 2
 
 
 @dataclass(frozen=True)
