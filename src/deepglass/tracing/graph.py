@@ -1,0 +1,72 @@
+"""The written record of one run: operations, values, owners. Frozen; asked by name, walked, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from deepglass.errors import ModelError, nearest
+from deepglass.tracing.operation import Operation, Owner, Value
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What a module or function computed, in the order it ran.
+
+    inputs, outputs   values given and returned;  loss   the value that was differentiated, if any
+    weights           parameters' values, a tied one once;  unused   parameters' names that no operation read
+    failure           the message, where the run ended half-way; `failed` is then the operation that raised
+    budget, kept_bytes   bytes of memory allowed for values and gradients, and taken
+    notes             what could not be seen, in words: a scripted module that is one opaque operation
+    """
+
+    title: str
+    operations: tuple[Operation, ...]
+    values: tuple[Value, ...]
+    owners: tuple[Owner, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    loss: int | None = None
+    weights: tuple[int, ...] = ()
+    unused: tuple[str, ...] = ()
+    failure: str = ""
+    failed: int | None = None
+    budget: int = 0
+    kept_bytes: int = 0
+    level: str = "author"
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def users(self) -> dict[int, tuple[int, ...]]:
+        """For each value, the operations that read it."""
+        found: dict[int, list[int]] = {value.id: [] for value in self.values}
+        for operation in self.operations:
+            for value in dict.fromkeys(operation.inputs):
+                found[value].append(operation.id)
+        return {value: tuple(operations) for value, operations in found.items()}
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the weights hold, tied ones once, unused ones not."""
+        sizes = (self.values[weight].shape for weight in self.weights)
+        total = 0
+        for shape in sizes:
+            count = 1
+            for side in shape:
+                count *= side
+            total += count
+        return total
+
+    def value(self, name: str) -> Value:
+        """The value of this name (or the output of the operation or module so called). Raises ModelError for none."""
+        by_name = self._by_name
+        if name not in by_name:
+            raise ModelError(f"{self.title}: nothing here is called {name!r}.", next=f"try {nearest(name, by_name)}")
+        return self.values[by_name[name]]
+
+    @cached_property
+    def _by_name(self) -> dict[str, int]:
+        found = {owner.path: owner.outputs[0] for owner in reversed(self.owners) if owner.path and owner.outputs}
+        found |= {operation.label: operation.outputs[0] for operation in self.operations if operation.outputs}
+        found |= {name: value.id for value in self.values for name in (value.name, *value.names)}
+        return found
