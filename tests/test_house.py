@@ -137,9 +137,10 @@ def test_budget_finds_a_package_too_large(tmp_path: Path):
     source = tmp_path / "src" / "deepglass"
     source.mkdir(parents=True)
     for number in range(40):
-        (source / f"part_{number}.py").write_text("\n" * 300)
+        (source / f"part_{number}.py").write_text("x = 1\n" * 300)
+    (source / "told.py").write_text('"""What\nis said."""\n\n# and why\n')
     assert budget.breaches(budget.measure_all(tmp_path)) == []
-    (source / "last.py").write_text("\n")
+    (source / "last.py").write_text("x = 1\n")
     assert len(budget.breaches(budget.measure_all(tmp_path))) == 1
 
 
