@@ -162,7 +162,7 @@ def _carry_out(experiment: Experiment, folder: Path, resuming: bool, listeners: 
     run = Run(folder, model, recipe, data.schema, experiment.objective, {}, read_history(folder), data.notes, data)
     say("judging on rows the network never saw" + (", beside the baselines" if recipe.baselines else ""))
     facts = _facts(learner, plan, data) | {
-        "source": source_name(source), "emits": experiment.objective.emits,
+        "source": source_name(source), "given": _given(source), "emits": experiment.objective.emits,
         "command": _again(source, recipe, folder),
     }  # fmt: skip
     judge_run(run, experiment.metric, facts, begun, say)
@@ -217,11 +217,19 @@ def _learn(learner: Learner, experiment: Experiment, folder: Path) -> None:
         good = learner.best or initial
         learner.model.load_state_dict(good)
         write_weights(folder / WEIGHTS, good)
+        write_json(folder / "failure.json", {"error": error.facts})
         raise DivergedError(f"{error.facts} The last good weights are in {folder / WEIGHTS}.") from None
     except torch.OutOfMemoryError:
         size = learner.batches.batch_size
         raise ModelError(f"{experiment.device}: out of memory with batches of {size}.",
                          next=f"--set batch_size={max(1, size // 2)} or --set accumulate=2") from None  # fmt: skip
+
+
+def _given(source: Any) -> str | None:
+    """Where the data can be read again: a named set as it is called, a path in full; None for what lay in memory."""
+    if not isinstance(source, str | Path):
+        return None
+    return str(Path(source).expanduser().resolve()) if Path(source).expanduser().exists() else str(source)
 
 
 def _again(source: Any, recipe: Recipe, folder: Path) -> str:
