@@ -207,7 +207,8 @@ SIGHT = (
         "width_coefficient": 0.25, "depth_coefficient": 0.3, "image_size": SIDE, "hidden_dim": 320}),
     _model("Segformer", picture, {
         "num_encoder_blocks": 2, "depths": [1, 1], "sr_ratios": [4, 2], "hidden_sizes": [8, 16],
-        "num_attention_heads": [1, 2], "patch_sizes": [7, 3], "strides": [4, 2], "mlp_ratios": [2, 2], "decoder_hidden_size": 8},
+        "num_attention_heads": [1, 2], "patch_sizes": [7, 3], "strides": [4, 2], "mlp_ratios": [2, 2],
+        "decoder_hidden_size": 8},
         "ForSemanticSegmentation"),
     _model("PoolFormer", picture, {"hidden_sizes": [8, 16], "depths": [1, 1], "num_encoder_blocks": 2,
                                    "patch_sizes": [7, 3], "strides": [4, 2], "padding": [2, 1]}),
@@ -221,7 +222,8 @@ SIGHT = (
         "num_feature_levels": 3, "d_model": 32},
         "ForObjectDetection"),
     _model("DPT", picture, VISION | {"num_hidden_layers": 4, "backbone_out_indices": [0, 1, 2, 3],
-                                     "neck_hidden_sizes": [8] * 4, "fusion_hidden_size": 8, "is_hybrid": False}, "ForDepthEstimation"),
+                                     "neck_hidden_sizes": [8] * 4, "fusion_hidden_size": 8,
+                                     "is_hybrid": False}, "ForDepthEstimation"),
 )  # fmt: skip
 SOUND_AND_MORE = (
     _model("Wav2Vec2", sound, WAVE, "ForCTC"),
