@@ -19,7 +19,7 @@ from torch import nn
 from deepglass.data.batches import Batches, Variation
 from deepglass.data.schema import Data
 from deepglass.data.sources import read, source_name
-from deepglass.errors import DivergedError, Interrupted, ModelError, RunError, nearest
+from deepglass.errors import DivergedError, Interrupted, ModelError, nearest
 from deepglass.models import CATALOGUE, family_for
 from deepglass.models.family import Family
 from deepglass.seeing.judging import judge_run
@@ -27,6 +27,7 @@ from deepglass.training.averaging import Averager
 from deepglass.training.checkpoint import snapshot, storage_errors, write_json, write_text, write_weights
 from deepglass.training.evaluating import judge, outputs_of
 from deepglass.training.events import Event, Listener
+from deepglass.training.folder import run_folder, same_recipe
 from deepglass.training.loop import WITHIN_A_STEP, Learner, learn
 from deepglass.training.metrics import METRICS, choose_metric
 from deepglass.training.objective import Objective, ends_in, objective_for
@@ -79,10 +80,10 @@ def train(data: Any, model: str | nn.Module | None = None, *, target: str | None
     begun = time.perf_counter()
     start = recipe if isinstance(recipe, Recipe) else read_recipe(Path(recipe)) if recipe else Recipe()
     asked = start.changed(**fields, **({} if target is None else {"target": target}))
-    folder = _folder(data, out, resume)
+    folder = run_folder(source_name(data), out, resume)
     resuming = resume and (folder / "recipe.toml").exists()
     if resuming:
-        asked = _same(asked, read_recipe(folder / "recipe.toml"), folder)
+        asked = same_recipe(asked, read_recipe(folder / "recipe.toml"), folder)
     experiment = settle(data, model, asked, loss, checked=not resuming)
     for note in experiment.data.notes:
         say(f"{note.level}: {note.text}")
@@ -255,43 +256,6 @@ def _facts(learner: Learner, plan: Plan, data: Data) -> dict[str, Any]:
             "notes": [dataclasses.asdict(note) for note in data.notes],
         },
     }  # fmt: skip
-
-
-def _folder(data: Any, out: str | Path | None, resuming: bool) -> Path:
-    if out is None:
-        if resuming:
-            raise RunError("--resume: which run?", next="name its folder with --out DIR")
-        name, number = source_name(data), 1
-        while (folder := Path("runs") / f"{name}-{number}").exists():
-            number += 1
-        return folder
-    folder = Path(out).expanduser()
-    with storage_errors(folder):
-        taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-    if taken and not resuming:
-        what = "already holds a run" if (folder / "recipe.toml").exists() else "is there already and is not empty"
-        raise RunError(f"{folder}: {what}; nothing was overwritten.",
-                       next="choose another --out, or go on with --resume")  # fmt: skip
-    return folder
-
-
-def _same(asked: Recipe, saved: Recipe, folder: Path) -> Recipe:
-    """The saved recipe, provided that nothing asked for now differs from it."""
-    for entry in dataclasses.fields(Recipe):
-        wish, kept = getattr(asked, entry.name), getattr(saved, entry.name)
-        if entry.name == "options":
-            clash = any(_text(kept.get(name)) != _text(value) for name, value in wish.items())
-        else:
-            default = Recipe.__dataclass_fields__[entry.name].default
-            clash = entry.name != "minutes" and wish is not None and wish != default and _text(wish) != _text(kept)
-        if clash:
-            raise RunError(f"{folder}: was begun with {entry.name} = {kept!r}, and {wish!r} is asked for now.",
-                           next="--resume with the same recipe, or train anew in another --out")  # fmt: skip
-    return dataclasses.replace(saved, minutes=asked.minutes)
-
-
-def _text(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _family(name: str) -> type[Family]:

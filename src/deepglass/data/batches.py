@@ -133,6 +133,22 @@ def _normalized(tensor: Tensor, entry: Input) -> Tensor:
     return torch.addcmul(shift.view(-1, 1, 1), tensor.float(), scale.view(-1, 1, 1))
 
 
+def stand_ins(schema: Schema, count: int) -> tuple[Tensor, ...]:
+    """Inputs of the right kinds and shapes, as a model is given them, made up where the data are not at hand.
+
+    Numbers and normalized pixels are drawn from N(0, 1), codes evenly from those there are; always the same ones.
+    """
+    generator = torch.Generator().manual_seed(0)
+
+    def drawn(entry: Input) -> Tensor:
+        if entry.kind != "codes":
+            return torch.randn(count, *entry.shape, generator=generator)
+        sizes = torch.tensor(entry.sizes or (1,) * entry.shape[0])
+        return (torch.rand(count, *entry.shape, generator=generator) * sizes).long()
+
+    return tuple(drawn(entry) for entry in schema.inputs)
+
+
 def _small(part: Part) -> bool:
     return sum(4 * tensor.numel() for tensor in part.inputs if tensor.dtype == torch.uint8) <= FLOAT_BYTES_KEPT
 

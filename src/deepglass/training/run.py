@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deepglass.data.schema import Data, Note, Part, Schema
-from deepglass.data.sources import reread
+from deepglass.data.batches import in_order, stand_ins
+from deepglass.data.schema import Batch, Data, Note, Part, Schema
+from deepglass.data.sources import read, reread
 from deepglass.errors import RunError, TargetError
 from deepglass.models import CATALOGUE
 from deepglass.training.checkpoint import read_weights
@@ -87,6 +89,31 @@ class Run:
         else:
             part = self.part(data, with_target=True)
         return judge(self.model, part, self.schema, self.objective, self.device).all_figures
+
+    def own_data(self) -> Data | None:
+        """The data this run learned from, split as they were then; None where they were handed over in memory.
+
+        Read again from the file or the named set, where they are no longer at hand. Raises the errors of reading.
+        """
+        if self.data is None and (given := self.summary.get("given")):
+            plain = self.recipe.model not in CATALOGUE
+            self.data = read(given, dataclasses.replace(self.recipe.wishes, plain=plain))
+        return self.data
+
+    def batch(self, data: Any = None, count: int = 8) -> Batch:
+        """The first examples of `data`, or of this run's own test part, as the model is given them.
+
+        Where the run's data are gone, stand-ins of the same kinds and shapes, with a target of no columns.
+        """
+        if data is not None:
+            part = self.part(data, with_target=False)
+        else:
+            own = self.own_data()
+            if own is None:
+                inputs = tuple(tensor.to(self.device) for tensor in stand_ins(self.schema, count))
+                return Batch(inputs, torch.zeros(count, 0, device=self.device), torch.arange(count))
+            part = own.test if len(own.test) else own.train
+        return next(in_order(part, self.schema, self.device, count))
 
     def part(self, data: Any, *, with_target: bool) -> Part:
         """New data as tensors, read as the run's own were; what was found on the way is left in `notes`."""
