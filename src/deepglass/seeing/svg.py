@@ -48,8 +48,8 @@ def as_svg(scene: Scene, *, standalone: bool = True, name: str = "") -> str:
     name         begins every id: must differ among the pictures of a page. By default made from the title
 
     >>> from deepglass.seeing.scene import Label, Scene
-    >>> as_svg(Scene(10, 10, (Label(0, 9, "1 < 2"),), "t", "d"), standalone=False, name="p")[-62:-1]
-    'ont-size="12" fill="var(--ink, #1b2023)">1 &lt; 2</text></svg>'
+    >>> as_svg(Scene(10, 10, (Label(0, 9, "1 < 2"),), "t", "d"), standalone=False, name="p")[-48:]
+    'fill="var(--ink, #1b2023)">1 &lt; 2</text></svg>'
     """
     pen = Pen(_slug(name) if name else f"scene-{zlib.crc32(scene.title.encode(errors='replace')):08x}", standalone)
     drawn = "".join(pen.draw(shape) for shape in scene.shapes)
@@ -63,7 +63,7 @@ def as_svg(scene: Scene, *, standalone: bool = True, name: str = "") -> str:
         f'<title id="{pen.name}-title">{_text(scene.title)}</title>'
         f'<desc id="{pen.name}-about">{_text(scene.description)}</desc>'
     )
-    return f"{start}{pen.style() + paper if standalone else ''}{drawn}{pen.script()}</svg>\n"
+    return f"{start}{pen.style() + paper if standalone else ''}{drawn}{pen.script()}</svg>"
 
 
 def as_html(scene: Scene, *, name: str = "") -> str:
