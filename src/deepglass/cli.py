@@ -26,7 +26,7 @@ FIELDS = (
     "Recipe fields for --set: target task valid test split group time ignore size, model, seed epochs minutes patience "
     "batch_size accumulate clip, optimizer learning_rate momentum weight_decay decay_all schedule warmup final_rate, "
     "loss label_smoothing class_weights, augment mixup cutmix, average average_decay, device precision "
-    "checkpoint_every, metric baselines report. Options of neuron: activation initialization; of mlp: widths "
+    "checkpoint_every, watch, metric baselines report. Options of neuron: activation initialization; of mlp: widths "
     "activation dropout normalization initialization embedding embedding_width members; of convolution: widths depth "
     "kernel dense activation normalization dropout initialization. What a run was trained with is in its recipe.toml."
 )

@@ -23,6 +23,7 @@ from deepglass.errors import DivergedError, Interrupted, ModelError, nearest
 from deepglass.models import CATALOGUE, family_for
 from deepglass.models.family import Family
 from deepglass.seeing.judging import judge_run
+from deepglass.seeing.watch import Watcher
 from deepglass.training.averaging import Averager
 from deepglass.training.checkpoint import snapshot, storage_errors, write_json, write_text, write_weights
 from deepglass.training.evaluating import judge, outputs_of
@@ -199,7 +200,8 @@ def _learner(experiment: Experiment, recipe: Recipe, batches: Batches, folder: P
     # The epochs that the minutes were turned into are what makes the same experiment again; the clock is not.
     write_text(folder / "recipe.toml", written_recipe(dataclasses.replace(recipe, minutes=None)))
     write_json(folder / "schema.json", data.schema.to_json())
-    hearing += [Saver(folder, learner, recipe.checkpoint_every), *listeners]
+    watching = [Watcher(folder, learner)] if recipe.watch else []
+    hearing += [*watching, Saver(folder, learner, recipe.checkpoint_every), *listeners]
     return learner
 
 

@@ -24,6 +24,16 @@ class Started:
 
 
 @dataclass(frozen=True)
+class Stepping:
+    """A step begins: the `done`-th of the whole run, from 0, at this rate. Who wants to see inside makes ready."""
+
+    epoch: int
+    step: int
+    done: int
+    rate: float
+
+
+@dataclass(frozen=True)
 class Stepped:
     """One step is done. `losses`, one a player, stays on the device: reading it waits for the device."""
 
@@ -48,5 +58,12 @@ class Stopped:
     epoch: int
 
 
-Event = Started | Stepped | EpochEnded | Stopped
+@dataclass(frozen=True)
+class Failed:
+    """Training is left by an error or an interrupt, perhaps within a step: who holds on to something lets go."""
+
+    error: BaseException
+
+
+Event = Started | Stepping | Stepped | EpochEnded | Stopped | Failed
 Listener = Callable[[Event], None]

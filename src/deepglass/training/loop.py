@@ -23,7 +23,7 @@ from deepglass.errors import DivergedError, RunError
 from deepglass.training.averaging import Averager
 from deepglass.training.checkpoint import random_state, restore_random_state, snapshot
 from deepglass.training.divergence import first_failure
-from deepglass.training.events import EpochEnded, Event, Started, Stepped, Stopped
+from deepglass.training.events import EpochEnded, Event, Failed, Started, Stepped, Stepping, Stopped
 from deepglass.training.optimize import Plateau, rate_at
 from deepglass.training.recipe import Recipe
 from deepglass.training.stepping import Player, take_step
@@ -104,13 +104,17 @@ def learn(learner: Learner) -> str:
     """
     learner.post(Started(learner.epoch, learner.epochs, learner.step, learner.batches.steps,
                          learner.recipe.metric or ""))  # fmt: skip
-    with _interrupts_between_steps() as check:
-        while not learner.stopped:
-            if learner.step < learner.batches.steps:
-                _train_epoch(learner, check)
-            _end_epoch(learner)
-        learner.post(Stopped(learner.stopped, learner.epoch))
-        check()
+    try:
+        with _interrupts_between_steps() as check:
+            while not learner.stopped:
+                if learner.step < learner.batches.steps:
+                    _train_epoch(learner, check)
+                _end_epoch(learner)
+            learner.post(Stopped(learner.stopped, learner.epoch))
+            check()
+    except BaseException as error:
+        learner.post(Failed(error))
+        raise
     return learner.stopped
 
 
@@ -123,6 +127,7 @@ def _train_epoch(learner: Learner, check: Callable[[], None]) -> None:
     for batch in learner.batches.epoch(learner.epoch, learner.step):
         done = learner.epoch * learner.batches.steps + learner.step
         rate = learner.plateau.rate if learner.plateau else rate_at(learner.recipe, done, total)
+        learner.post(Stepping(learner.epoch, learner.step, done, rate))
         result = take_step(learner.team, batch, learner.recipe, rate, norms=done % NORM_EVERY == 0)
         learner.losses[learner.step] = result.losses
         _watch_finite(learner, batch)

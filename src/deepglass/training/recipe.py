@@ -39,6 +39,7 @@ class Recipe:
     Pictures   augment: names of `data.augment.AUGMENTATIONS`; mixup, cutmix: alpha of their Beta distribution (0: off).
     Averaging  ema: an exponential moving average (average_decay a step); swa: the plain mean over the last quarter.
     Machine    device, precision, checkpoint_every (seconds between saves within an epoch).
+    Looking    watch: one step in so many is watched inside, more at first and in a short run (0: never).
     Judgement  metric that decides which weights are best; baselines, report: whether to make them.
 
     >>> Recipe().changed(epochs="3", widths="64,32").options
@@ -90,6 +91,7 @@ class Recipe:
     precision: Literal["fp32", "bf16"] = "fp32"
     checkpoint_every: float = 20.0
 
+    watch: int = 100
     metric: str | None = None
     baselines: bool = True
     report: bool = True
@@ -146,7 +148,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "patience": (0, 10**9), "batch_size": (1, 10**9), "accumulate": (1, 10**6), "clip": (0.0, 1e30),
     "learning_rate": (0.0, 1e6), "momentum": (0.0, 1.0), "weight_decay": (0.0, 1e3), "warmup": (0.0, 1.0),
     "final_rate": (0.0, 1.0), "label_smoothing": (0.0, 1.0), "mixup": (0.0, 1e3), "cutmix": (0.0, 1e3),
-    "average_decay": (0.0, 1.0), "checkpoint_every": (0.0, 1e9), "seed": (0, 2**63 - 1),
+    "average_decay": (0.0, 1.0), "checkpoint_every": (0.0, 1e9), "watch": (0, 10**9), "seed": (0, 2**63 - 1),
 }  # fmt: skip
 
 

@@ -33,7 +33,7 @@ class Saver:
             if time.monotonic() - self.saved >= self.every:
                 self.save()
         elif isinstance(event, EpochEnded):
-            self._append(event.line)
+            append_line(self.folder / HISTORY, event.line)
             self.unsaved_best |= event.improved
             if time.monotonic() - self.saved >= min(1.0, self.every):
                 self.save()
@@ -48,10 +48,11 @@ class Saver:
         save_checkpoint(self.folder / CHECKPOINT, self.learner.state())
         self.saved = time.monotonic()
 
-    def _append(self, line: dict[str, Any]) -> None:
-        path = self.folder / HISTORY
-        with storage_errors(path), path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(_plain(line)) + "\n")
+
+def append_line(path: Path, line: dict[str, Any]) -> None:
+    """One more JSON line at a file's end."""
+    with storage_errors(path), path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(_plain(line)) + "\n")
 
 
 def resume(folder: Path, learner: Learner) -> None:
@@ -65,8 +66,12 @@ def resume(folder: Path, learner: Learner) -> None:
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
-    """The lines of `history.jsonl`; a last line that was cut off by a kill is passed over."""
-    path = folder / HISTORY
+    """The lines of `history.jsonl`."""
+    return read_lines(folder / HISTORY)
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The JSON lines of a file, none where there is no file; a last one that was cut off by a kill is passed over."""
     lines = []
     for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:
