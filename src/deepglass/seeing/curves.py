@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from deepglass.seeing.vector import ACCENT, INK, MUTED, PAPER, EvenNumbers, paint, readable
+from deepglass.seeing.vector import ACCENT, INK, MUTED, PAPER, EvenNumbers, legible, paint, readable
 
 MOST_DOTS = 30  # with more epochs than this, dots on a line would touch
 LOG_RATIO = 25.0  # a loss that falls by more than this factor is drawn on a logarithmic axis
@@ -51,6 +51,32 @@ def learning_curves(
         if recorded:
             mark = best_epoch if kind in ("loss", "metric") else None
             drawn[kind] = _curves(f"curve-{kind}", titles[kind], epochs, recorded, mark)
+    return drawn
+
+
+def compared_curves(
+    histories: Mapping[str, Sequence[Mapping[str, Any]]], metric: str, *, words: str | None = None
+) -> dict[str, str]:
+    """Validation loss and metric of several runs over the epochs, a line a run; the last is the one in color.
+
+    `histories` is the lines of each run's history.jsonl by the name that stands in the legend.
+    Returns {"loss": svg, "metric": svg}; what no run recorded is left out.
+    """
+    epochs = sorted({int(line["epoch"]) for history in histories.values() for line in history})
+    charts = {
+        "loss": ("Validation loss", ("valid_loss",)),
+        "metric": (f"Validation {words or metric}", ("valid", metric)),
+    }
+    drawn = {}
+    for kind, (title, keys) in charts.items():
+        lines = {}
+        for name, history in histories.items():
+            found = dict(zip((int(line["epoch"]) for line in history), _column(history, *keys), strict=True))
+            values = np.array([found.get(epoch, math.nan) for epoch in epochs])
+            if np.isfinite(values).any():
+                lines[legible(name, 18)] = values
+        if lines:
+            drawn[kind] = _curves(f"compared-{kind}", title, epochs, lines, None)
     return drawn
 
 

@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterable, Sequence
 from importlib import resources
 
+from deepglass.seeing.palette import css_variables
+
 VOID = {"meta", "img", "br"}
 UNFIT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -115,9 +117,15 @@ def code(text: str) -> Markup:
     return tag("pre", tag("code", text), tabindex="0")
 
 
+def kinds() -> str:
+    """The colors of the kinds of operations, as variables for both grounds."""
+    light, dark = css_variables(), css_variables(dark=True)
+    return f":root {{{light}}}\n@media (prefers-color-scheme: dark) {{ :root {{{dark}}} }}\n"
+
+
 def document(title: str, *body: Content) -> str:
     """The whole file: offline, without scripts, for any width, for light and dark, for paper."""
-    style = resources.files("deepglass.seeing").joinpath("report.css").read_text(encoding="utf-8")
+    style = resources.files("deepglass.seeing").joinpath("report.css").read_text(encoding="utf-8") + kinds()
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     head = tag(

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from deepglass.errors import RunError
-from deepglass.seeing import chapters
+from deepglass.seeing import chapters, inner_chapters
 from deepglass.seeing.page import document, tag
 from deepglass.training.checkpoint import write_text
 from deepglass.training.saving import read_history
 
-PAGE = "report.html"
+PAGE, SEEN = "report.html", "seen.json"
 
 
 def write_report(folder: Path) -> Path:
@@ -27,16 +27,16 @@ def write_report(folder: Path) -> Path:
     """
     folder = Path(folder)
     recipe = folder / "recipe.toml"
-    if not recipe.exists() and not (folder / "run.json").exists():
-        raise RunError(f"{folder}: not a run folder: it holds neither recipe.toml nor run.json.")
-    summary = _summary(folder)
+    summary, seen = read_summary(folder), read_seen(folder)
     name = folder.resolve().name
     words = recipe.read_text(encoding="utf-8", errors="replace") if recipe.exists() else None
     body = (
         chapters.opening(summary, name),
         chapters.key_figures(summary),
         chapters.compared(summary),
+        inner_chapters.architecture(seen),
         chapters.learning(summary, read_history(folder)),
+        inner_chapters.findings(seen, str(summary.get("run") or name)),
         chapters.mistakes(summary),
         chapters.per_class(summary),
         chapters.all_figures(summary),
@@ -50,9 +50,19 @@ def write_report(folder: Path) -> Path:
     return path
 
 
-def _summary(folder: Path) -> dict[str, Any]:
-    """run.json, or nothing where the run was not judged yet."""
-    path = folder / "run.json"
+def read_summary(folder: Path) -> dict[str, Any]:
+    """run.json, or nothing where the run was not judged yet. Raises RunError where the folder is no run's."""
+    if not (folder / "recipe.toml").exists() and not (folder / "run.json").exists():
+        raise RunError(f"{folder}: not a run folder: it holds neither recipe.toml nor run.json.")
+    return _read_object(folder / "run.json")
+
+
+def read_seen(folder: Path) -> dict[str, Any]:
+    """What was seen inside at the end of the run: architecture, diagnosis, attributions; or nothing."""
+    return _read_object(folder / SEEN)
+
+
+def _read_object(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except (ValueError, OSError) as error:
