@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from deepglass.errors import RunError, StorageError
+from deepglass.plain import finite
 from deepglass.training.checkpoint import (
-    finite,
     load_checkpoint,
     read_weights,
     save_checkpoint,

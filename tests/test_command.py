@@ -16,7 +16,16 @@ from PIL import Image
 
 from commands import command
 
-FILES = {"recipe.toml", "schema.json", "history.jsonl", "weights.safetensors", "checkpoint", "run.json", "report.html"}
+FILES = {
+    "recipe.toml",
+    "schema.json",
+    "history.jsonl",
+    "inside.jsonl",
+    "weights.safetensors",
+    "checkpoint",
+    "run.json",
+    "report.html",
+}
 FAST = ("--epochs", "3", "--set", "members=2", "--set", "widths=16", "--set", "learning_rate=0.02")
 
 

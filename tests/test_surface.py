@@ -18,6 +18,8 @@ FLAGS = {
     "evaluate": {"json"},
     "predict": {"out", "json"},
     "data": {"target", "json"},
+    "see": {"view", "at", "step", "out"},
+    "diagnose": {"cure", "json"},
     "report": {"open"},
 }
 MOST_NAMES, MOST_FLAGS = 12, 24

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from deepglass import __version__
+from deepglass.answers import print_figures, print_json, print_run, say
 from deepglass.errors import DeepglassError, Interrupted, RecipeError
-
-if TYPE_CHECKING:
-    from deepglass.training.run import Run
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -79,13 +76,13 @@ def train(
     try:
         run = run_training(data, out=out, resume=resume, recipe=recipe, listeners=(shown,), say=shown.say)
     except Interrupted as stopped:
-        _say(str(stopped))
+        say(str(stopped))
         raise typer.Exit(130) from None
     finally:
         shown.close()
-    _print_run(run)
+    print_run(run)
     if as_json:
-        _print_json(run.outcome)
+        print_json(run.outcome)
 
 
 @app.command()
@@ -102,10 +99,10 @@ def evaluate(
     trained = load(run)
     figures = trained.evaluate(data)
     for note in trained.notes:
-        _say(f"{note.level}: {note.text}")
-    _print_figures(f"{run} on {data or 'its own test part'}", figures)
+        say(f"{note.level}: {note.text}")
+    print_figures(f"{run} on {data or 'its own test part'}", figures)
     if as_json:
-        _print_json({"run": str(run), "data": data, "task": trained.schema.target.task, "metrics": figures})
+        print_json({"run": str(run), "data": data, "task": trained.schema.target.task, "metrics": figures})
 
 
 @app.command()
@@ -124,15 +121,15 @@ def predict(
     trained = load(run)
     table = predictions(trained, data)
     for note in trained.notes:
-        _say(f"{note.level}: {note.text}")
+        say(f"{note.level}: {note.text}")
     text = write_predictions(table, out)
     if out is None and not as_json:
         typer.echo(text, nl=False)
     else:
-        _say(f"{table.num_rows} predictions" + (f" in {out}" if out else ""))
+        say(f"{table.num_rows} predictions" + (f" in {out}" if out else ""))
     if as_json:
         rows = {} if out else {"predictions": table.to_pylist()}
-        _print_json({"run": str(run), "data": data, "rows": table.num_rows, "out": str(out) if out else None, **rows})
+        print_json({"run": str(run), "data": data, "rows": table.num_rows, "out": str(out) if out else None, **rows})
 
 
 @app.command("data")
@@ -144,22 +141,66 @@ def data_command(data: DataArgument, target: TargetOption = None, as_json: JsonO
     found = preview(data, Recipe().changed(**({} if target is None else {"target": target})))
     typer.echo(preview_text(found))
     if as_json:
-        _print_json(found)
+        print_json(found)
+
+
+@app.command()
+def see(
+    subject: Annotated[str, typer.Argument(metavar="RUN_OR_FILE", help="A run's folder, or a .py file of yours.")],
+    view: Annotated[str, typer.Option(help="layers, nodes, graph or summary.")] = "layers",
+    at: Annotated[str | None, typer.Option(metavar="LAYER", help="One layer alone, with its figures.")] = None,
+    step: Annotated[int | None, typer.Option(help="One operation of the walk forward and backward, from 1.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A .svg, .png, .html or .txt file to draw it in.")] = None,
+) -> None:
+    """See what a trained RUN, or a module in a Python file (FILE.py or FILE.py:NAME), computes."""
+    from deepglass.seeing.looking import look
+
+    typer.echo(look(subject, view, at, step, out))
+
+
+@app.command()
+def diagnose(
+    run: RunArgument,
+    cure: Annotated[bool, typer.Option("--cure", help="Train again with the remedy, and compare.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what is wrong with a RUN, where, why, and what cures it."""
+    from deepglass.seeing.diagnose import diagnose as examine
+    from deepglass.training.progress import Shown
+
+    found = examine(run)
+    typer.echo(str(found))
+    if cure:
+        from deepglass.curing import cure as treat
+
+        shown = Shown()
+        try:
+            cured = treat(run, listeners=(shown,), say=shown.say)
+        except Interrupted as stopped:
+            say(str(stopped))
+            raise typer.Exit(130) from None
+        finally:
+            shown.close()
+        typer.echo(f"\n{cured}")
+    if as_json:
+        print_json(found.to_json())
 
 
 @app.command()
 def report(
     run: RunArgument,
+    other: Annotated[Path | None, typer.Argument(metavar="[RUN]", help="A second run, to compare with.")] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
-    """Write the report of a RUN again and say where it is."""
+    """Write the report of a RUN again, or one page of two, and say where it is."""
     import webbrowser
 
+    from deepglass.seeing.comparison import write_comparison
     from deepglass.seeing.report import write_report
     from deepglass.training.run import read_schema
 
     read_schema(run)
-    page = write_report(run)
+    page = write_report(run) if other is None else write_comparison(run, other)
     typer.echo(str(page))
     if open_page:
         webbrowser.open(page.resolve().as_uri())
@@ -180,36 +221,6 @@ def _recipe(settings: list[str], given: dict[str, Any]) -> Any:
     return recipe.changed(**changes).changed(**given)
 
 
-def _print_run(run: Run) -> None:
-    metrics, metric = run.summary["metrics"], run.summary["metric"]
-    rows = [("this network", run.summary["metrics"][run.summary["judged_on"]].get(metric))]
-    rows += [(entry["what"], entry["metrics"].get(metric)) for entry in run.summary["baselines"].values()]
-    width = max(len(name) for name, _ in rows)
-    typer.echo(f"\n{metric} on the {run.summary['judged_on']} part")
-    for name, value in rows:
-        typer.echo(f"  {name:<{width}}  " + ("–" if value is None else f"{value:.4g}"))
-    _print_figures("all figures of the network", metrics.get(run.summary["judged_on"], {}))
-    typer.echo(f"\n{run.verdict}\n\nrun     {run.path}")
-    if (run.path / "report.html").exists():
-        typer.echo(f"report  {run.path / 'report.html'}")
-
-
-def _print_figures(title: str, figures: dict[str, float]) -> None:
-    typer.echo(f"\n{title}")
-    for name, value in figures.items():
-        typer.echo(f"  {name:<18} {value:.4g}")
-
-
-def _print_json(plain: Any) -> None:
-    from deepglass.training.checkpoint import finite
-
-    typer.echo(json.dumps(finite(plain), ensure_ascii=False))
-
-
-def _say(text: str) -> None:
-    typer.echo(text, err=True)
-
-
 def main() -> None:
     """Run the command; exit 0 done, 2 the user's input, 1 ours, 130 interrupted with the work kept."""
     # Before torch is loaded: by default its threads (GNU OpenMP's, on Linux) spin for long while they wait, which
@@ -219,7 +230,7 @@ def main() -> None:
         # Out of standalone mode the library returns the exit code of what it handled itself: --help, Ctrl-C.
         sys.exit(app(standalone_mode=False))
     except DeepglassError as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
@@ -243,7 +254,7 @@ def _our_fault(error: Exception) -> None:
     if os.environ.get("DEEPGLASS_DEBUG"):
         traceback.print_exception(error)
     place = traceback.extract_tb(error.__traceback__)[-1]
-    _say(
+    say(
         f"error: deepglass itself failed ({type(error).__name__}: {error}) in {Path(place.filename).name}, line "
         f"{place.lineno}. Next: run again with DEEPGLASS_DEBUG=1 and send what it prints with your report"
     )

@@ -13,6 +13,7 @@ from typing import Any
 from deepglass.errors import RunError
 from deepglass.seeing import chapters, inner_chapters
 from deepglass.seeing.page import document, tag
+from deepglass.seeing.watch import read_inside
 from deepglass.training.checkpoint import write_text
 from deepglass.training.saving import read_history
 
@@ -37,6 +38,7 @@ def write_report(folder: Path) -> Path:
         inner_chapters.architecture(seen),
         chapters.learning(summary, read_history(folder)),
         inner_chapters.findings(seen, str(summary.get("run") or name)),
+        inner_chapters.inside(read_inside(folder)),
         chapters.mistakes(summary),
         chapters.per_class(summary),
         chapters.all_figures(summary),

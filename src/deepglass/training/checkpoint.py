@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from deepglass.errors import RunError, StorageError
+from deepglass.plain import finite
 
 STATE = "state.json"
 
@@ -167,17 +168,6 @@ def _put_back(tree: Any, tensors: dict[str, Tensor]) -> Any:
     if isinstance(tree, list):
         return [_put_back(value, tensors) for value in tree]
     return tree
-
-
-def finite(plain: Any) -> Any:
-    """Plain values as JSON can say them: NaN and infinity become None, keys become text."""
-    if isinstance(plain, float):
-        return plain if plain - plain == 0 else None
-    if isinstance(plain, dict):
-        return {str(key): finite(value) for key, value in plain.items()}
-    if isinstance(plain, list | tuple):
-        return [finite(value) for value in plain]
-    return plain
 
 
 def _flush(path: Path) -> None:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from deepglass.plain import finite
 from deepglass.training.checkpoint import load_checkpoint, save_checkpoint, storage_errors, write_text, write_weights
 from deepglass.training.events import EpochEnded, Event, Started, Stepped, Stopped
 from deepglass.training.loop import Learner
@@ -52,7 +53,7 @@ class Saver:
 def append_line(path: Path, line: dict[str, Any]) -> None:
     """One more JSON line at a file's end."""
     with storage_errors(path), path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(_plain(line)) + "\n")
+        file.write(json.dumps(finite(line)) + "\n")
 
 
 def resume(folder: Path, learner: Learner) -> None:
@@ -79,10 +80,3 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
     return lines
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    # JSON has no NaN: a figure that is none is null.
-    return None if isinstance(value, float) and value - value != 0 else value
