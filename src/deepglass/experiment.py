@@ -89,7 +89,7 @@ def train(data: Any, model: str | nn.Module | None = None, *, target: str | None
     for note in experiment.data.notes:
         say(f"{note.level}: {note.text}")
     try:
-        return _carry_out(experiment, folder, resuming, listeners, say, begun, data)
+        return carry_out(experiment, folder, resuming, listeners, say, begun, data)
     except KeyboardInterrupt:
         if not (folder / CHECKPOINT).exists():
             raise
@@ -140,8 +140,9 @@ FOREIGN: dict[str, Any] = {"epochs": 10, "batch_size": 64, "optimizer": "adam", 
 """What a module of the user's own is trained with, unless said otherwise: what its author would have typed."""
 
 
-def _carry_out(experiment: Experiment, folder: Path, resuming: bool, listeners: tuple[Listener, ...], say: Say,
-               begun: float, source: Any) -> Run:  # fmt: skip
+def carry_out(experiment: Experiment, folder: Path, resuming: bool, listeners: tuple[Listener, ...], say: Say,
+              begun: float, source: Any) -> Run:  # fmt: skip
+    """Train what was settled, judge it and keep it in the folder; `source` is where the data came from."""
     data, recipe, device = experiment.data, experiment.recipe, experiment.device
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
@@ -156,7 +157,7 @@ def _carry_out(experiment: Experiment, folder: Path, resuming: bool, listeners: 
             plan = dataclasses.replace(plan, epochs=recipe.epochs or plan.epochs)
         say(f"plan: {plan}")
         learner = _learner(experiment, recipe, batches, folder, resuming, listeners)
-        _learn(learner, experiment, folder)
+        _learn(learner, experiment, folder, _given(source))
     model = experiment.model
     model.load_state_dict(learner.best or model.state_dict())
     model.eval()
@@ -205,7 +206,7 @@ def _learner(experiment: Experiment, recipe: Recipe, batches: Batches, folder: P
     return learner
 
 
-def _learn(learner: Learner, experiment: Experiment, folder: Path) -> None:
+def _learn(learner: Learner, experiment: Experiment, folder: Path, given: str | None) -> None:
     initial = snapshot(learner.model)
     saver = Saver(folder, learner, 0.0)
     try:
@@ -220,7 +221,7 @@ def _learn(learner: Learner, experiment: Experiment, folder: Path) -> None:
         good = learner.best or initial
         learner.model.load_state_dict(good)
         write_weights(folder / WEIGHTS, good)
-        write_json(folder / "failure.json", {"error": error.facts})
+        write_json(folder / "failure.json", {"error": error.facts, "given": given})
         raise DivergedError(f"{error.facts} The last good weights are in {folder / WEIGHTS}.") from None
     except torch.OutOfMemoryError:
         size = learner.batches.batch_size
