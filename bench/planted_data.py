@@ -57,18 +57,21 @@ def rare(ground: Ground) -> Planted:
     chosen = int(answers.max()) - (1 if answers.max() > 1 else 0)
     few, many = np.flatnonzero(answers == chosen), np.flatnonzero(answers != chosen)
     rows = draw.permutation(np.concatenate([many, few[: len(many) // 19]]))
-    examples, answers = _blurred(examples[rows], draw), (answers[rows] == chosen).astype(np.int64)
+    examples, answers = (
+        blurred(examples[rows], draw, 2.0 if examples.ndim == 2 else 0.7),
+        (answers[rows] == chosen).astype(np.int64),
+    )
     data = ground.read(examples, answers)
     model, options = healthy(ground, data)
     return Planted(data, model, ("class_imbalance",), fields=options)
 
 
-def _blurred(examples: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """Made hard: noise on numbers, words left out."""
+def blurred(examples: np.ndarray, draw: np.random.Generator, amount: float) -> np.ndarray:
+    """Made hard: noise of so many spreads on numbers, of words two in five left out."""
     if examples.dtype.kind == "i":
         return np.where(draw.random(examples.shape) < 0.4, 1, examples)
     spread = examples.std(0) if examples.ndim == 2 else examples.std()
-    noisy = examples + (1.5 if examples.ndim == 2 else 0.7) * spread * draw.normal(size=examples.shape)
+    noisy = examples + amount * spread * draw.normal(size=examples.shape)
     return noisy.clip(0, 255).astype(np.uint8) if examples.dtype == np.uint8 else noisy.astype(examples.dtype)
 
 
