@@ -86,7 +86,9 @@ def test_a_watched_run_is_the_same_to_the_bit(tmp_path, family, optimizer):
     assert hooks(watched.model) == 0
     found = read_inside(watched.path)[-1]
     assert found["loss"] == pytest.approx(plain[-1][0], rel=1e-5) and "notes" not in found and "bad" not in found
-    assert all(told["weight_gradient"] is not None for told in found["layers"].values() if "weight" in told)
+    learning = [told for told in found["layers"].values() if "weight" in told]
+    assert all(told["weight_gradient"] is not None and told["update"] is not None for told in learning)
+    assert all(told["gradient"] is not None for told in learning if told["mean"] is not None)
 
 
 class Breaking(nn.Module):
