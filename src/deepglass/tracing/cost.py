@@ -139,10 +139,10 @@ def _distances(operation: Operation, given: list[Shape], made: list[Shape]) -> i
 
 def _chain(operation: Operation, given: list[Shape], made: list[Shape]) -> int:
     """A product of several matrices in the cheapest order (Cormen et al. 2009, section 15.2)."""
-    sides = [given[0][0] if len(given[0]) > 1 else 1, *[s[-1] if len(s) > 1 else s[0] for s in given[:-1]]]
-    sides.append(given[-1][1] if len(given[-1]) > 1 else 1)
-    if len(given[0]) == 1:
-        sides[1] = given[0][0]
+    first, last = given[0], given[-1]
+    rows = first[0] if len(first) > 1 else 1
+    columns = [*(shape[-1] for shape in given[:-1]), last[1] if len(last) > 1 else 1]
+    sides = [rows, *columns]
     count = len(given)
     best = [[0] * count for _ in range(count)]
     for span in range(1, count):
