@@ -185,7 +185,7 @@ TEXT = (
     _model("Mamba", plain_text, {"vocab_size": WORDS, "hidden_size": 16, "num_hidden_layers": 2, "state_size": 4},
            "ForCausalLM"),
     _model("Rwkv", plain_text, {"vocab_size": WORDS, "hidden_size": 16, "num_hidden_layers": 2,
-                                "attention_hidden_size": 16, "context_length": 32}),
+                                "attention_hidden_size": 16, "context_length": 32, "use_cache": False}),
     _model("T5", pair, T5, "ForConditionalGeneration"),
     _model("LongT5", pair, T5 | {"local_radius": 3}),
     _model("Bart", pair, BART | TOKENS | {"forced_eos_token_id": 2}, "ForConditionalGeneration"),
