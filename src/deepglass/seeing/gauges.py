@@ -150,10 +150,14 @@ def measurable(thing: Any) -> Tensor | None:
 
 def plain(tensor: Tensor) -> Tensor:
     """The entries as numbers to calculate with: detached, this process's share of a sharded tensor, not halved."""
-    detached = tensor.detach()
-    local = getattr(detached, "to_local", None)
-    detached = local() if local is not None else detached
-    return detached if detached.dtype in PLAIN else detached.float()
+    entries = share(tensor.detach())
+    return entries if entries.dtype in PLAIN else entries.float()
+
+
+def share(tensor: Tensor) -> Tensor:
+    """Of a tensor sharded over processes, what this one holds; to gather the rest could wait for ever."""
+    local = getattr(tensor, "to_local", None)
+    return tensor if local is None else local()
 
 
 def tensors_in(thing: Any) -> Iterator[Tensor]:

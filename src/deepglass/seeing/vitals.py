@@ -27,6 +27,7 @@ from deepglass.seeing.gauges import (
     norms,
     plain,
     saturated_share,
+    share,
     size,
     strided,
     tensors_in,
@@ -48,7 +49,8 @@ class Vitals:
     entrances  the modules called from outside, if not the module itself: of the first one called, inputs and outputs
 
     Of forward passes before the first backward pass of a move all count, and the mean is told; later ones are the
-    second micro-batch, or recomputed, and do not. Gradients of outputs below 1e-19 read as 0 in float32.
+    second micro-batch, or recomputed, and do not. Gradients of outputs below 1e-19 read as 0 in float32. Of sharded
+    weights each process tells its own share.
     """
 
     def __init__(self, module: nn.Module, moves: tuple[tuple[Any, tuple[nn.Parameter, ...]], ...] = (),
@@ -95,7 +97,10 @@ class Vitals:
             with self._trying("the weights"):
                 self._take_weights()
             self._readings.add("more", {name: Figure(tensor.detach().float()) for name, tensor in more.items()})
-            return self._told(self._readings.read())
+            read: dict[Any, dict[str, float]] = {}
+            with self._trying("the figures"):
+                read = self._readings.read()
+            return self._told(read)
         finally:
             self.drop()
 
@@ -233,7 +238,7 @@ def _of_layer(layer: Layer, read: dict[Any, dict[str, float]]) -> dict[str, Any]
     told["gradient"] = seen.get("gradient")
     if not layer.weights:
         return told
-    found = [(weight.numel(), read.get(id(weight), {})) for weight in layer.weights]
+    found = [(share(weight.detach()).numel(), read.get(id(weight), {})) for weight in layer.weights]
     told["weight"] = _root([(count, figures["weight"]) for count, figures in found if "weight" in figures])
     told["weight_gradient"] = _root([(n, figures["gradient"]) for n, figures in found if "gradient" in figures])
     moved, former = (math.hypot(*(f[name] for _, f in found if name in f)) for name in ("moved", "former"))

@@ -23,14 +23,14 @@ from deepglass.training.loop import Learner
 from deepglass.training.saving import append_line, read_lines
 
 INSIDE = "inside.jsonl"
-FEWEST = 30
+FEWEST = 20
 
 
 def spacing(every: int, steps: int) -> int:
-    """One step in how many is watched: `every`, or fewer where that were less than thirty in a run of so many steps.
+    """One step in how many is watched: `every`, or fewer where that were less than twenty in a run of so many steps.
 
     >>> spacing(100, 50_000), spacing(100, 900), spacing(100, 8)
-    (100, 30, 1)
+    (100, 45, 1)
     """
     return max(1, min(every, steps // FEWEST))
 
@@ -77,7 +77,7 @@ class Watcher:
         self.watching = None
         losses = {} if done is None else {str(n): loss for n, loss in enumerate(done.losses.unbind())}
         seen = self.vitals.end(**losses)
-        told = [seen.pop(name) for name in losses]
+        told = [seen.pop(name, None) for name in losses]
         line: dict[str, Any] = {"epoch": begun.epoch + 1, "step": begun.done + 1, "rate": begun.rate}
         line["loss"] = told[0] if told else None
         if len(told) > 1:
