@@ -7,9 +7,10 @@ from functools import cached_property
 
 from deepglass.errors import ModelError, nearest
 from deepglass.tracing.operation import Operation, Owner, Value
+from deepglass.tracing.replay import Check, replayed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Graph:
     """What a module or function computed, in the order it ran.
 
@@ -63,6 +64,21 @@ class Graph:
         if name not in by_name:
             raise ModelError(f"{self.title}: nothing here is called {name!r}.", next=f"try {nearest(name, by_name)}")
         return self.values[by_name[name]]
+
+    def check(self) -> Check:
+        """Run every operation again from what was recorded, and compare (F3). Whatever is random draws the same."""
+        return replayed(self.operations, self.values, self.failed)
+
+    def calls(self, path: str) -> tuple[Owner, ...]:
+        """Every call of a module, in order: a loop of a recurrent net, a module that is shared."""
+        return tuple(owner for owner in self.owners if owner.path == path)
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
+
+    def __str__(self) -> str:
+        ended = f"; failed: {self.failure}" if self.failure else ""
+        return f"{self.title}: {len(self.operations):,} operations, {self.parameters:,} parameters{ended}"
 
     @cached_property
     def _by_name(self) -> dict[str, int]:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from torch import Tensor
+
+from deepglass.tracing.figures import UNKNOWN, Summary, figures_of
 
 Role = Literal["input", "weight", "buffer", "constant", "between"]
 Kind = Literal[
@@ -22,33 +25,24 @@ Kind = Literal[
 
 
 @dataclass(frozen=True)
-class Summary:
-    """A tensor in seven figures. Those of an empty tensor are NaN; of integers and booleans, taken as numbers.
-
-    `spread` is the standard deviation (divided by n), `zeros` the share of exact zeros, `bad` the count of NaN and
-    infinities, which the other figures leave out.
-    """
-
-    mean: float
-    spread: float
-    least: float
-    largest: float
-    norm: float
-    zeros: float
-    bad: int
-
-
-@dataclass(frozen=True)
 class Kept:
     """What was kept of a tensor: all of it, a sample of its entries, or its figures alone.
 
-    tensor   detached: the whole one; where sampled, the entries at `places` of the flattened tensor; else None
+    tensor    detached: the whole one; where sampled, the entries at `places` of the flattened tensor; else None
+    figures   the summary of the whole tensor, where it is known already; `summary` computes it on the first ask
     """
 
     form: Literal["whole", "sample", "summary"]
-    summary: Summary
+    figures: Summary | None = field(default=None, repr=False, compare=False)
     tensor: Tensor | None = field(default=None, repr=False, compare=False)
     places: Tensor | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def summary(self) -> Summary:
+        """The seven figures of the whole tensor."""
+        if self.figures is not None:
+            return self.figures
+        return UNKNOWN if self.tensor is None else figures_of(self.tensor)
 
 
 @dataclass(frozen=True)
@@ -59,6 +53,7 @@ class Value:
     maker     the operation it came from; None for inputs, weights, buffers and constants
     names     of a weight: every path by which the module knows it; more than one where it is tied
     alias_of  the value whose memory this one shares (a view, or the same tensor changed in place), or None
+    tracked   whether autograd followed it: it requires a gradient
     kept, gradient   None where nothing was kept, or no gradient reached it
     """
 
@@ -72,6 +67,7 @@ class Value:
     names: tuple[str, ...] = ()
     trainable: bool = False
     alias_of: int | None = None
+    tracked: bool = False
     kept: Kept | None = None
     gradient: Kept | None = None
 
@@ -104,6 +100,9 @@ class Operation:
     settings  the arguments that are no tensors, by name where known: (("stride", 2),)
     owner     the module call it ran in (a place in `Graph.owners`)
     failure   the message, where it raised
+    written   for an operation in place: the inputs whose memory it changed, as places in `inputs`
+    returned  where each output stands among the tensors that the call returns; -1: a written input, seen anew
+    state     what is needed of the surroundings to run it again alike: ("autocast", …), ("generator", …)
     call, args, kwargs   what is needed to run it again; each tensor argument is a `Slot`
     """
 
@@ -119,6 +118,9 @@ class Operation:
     in_place: bool = False
     random: bool = False
     failure: str = ""
+    written: tuple[int, ...] = ()
+    returned: tuple[int, ...] = ()
+    state: tuple[tuple[str, Any], ...] = field(default=(), repr=False, compare=False)
     cost: Cost = Cost()
     call: Callable[..., Any] | None = field(default=None, repr=False, compare=False)
     args: tuple[Any, ...] = field(default=(), repr=False, compare=False)

@@ -1,0 +1,328 @@
+"""The record while it is written: values, operations and owners as they come, and which tensor is which value.
+
+A tensor is known by its identity and its version: one that was changed in place since it was last seen is a new value,
+made by the operation that wrote to its memory.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deepglass.tracing.keeping import Keeper, storage_of, version_of
+from deepglass.tracing.kinds import Facts, kind_of
+from deepglass.tracing.nesting import exchanged, tensors_in
+from deepglass.tracing.operation import Role, Slot
+
+
+@dataclass(slots=True, eq=False)
+class ValueDraft:
+    """A value being recorded."""
+
+    id: int
+    role: Role
+    shape: tuple[int, ...]
+    dtype: str
+    bytes: int
+    name: str = ""
+    maker: OperationDraft | None = None
+    names: tuple[str, ...] = ()
+    tracked: bool = False
+    alias_of: int | None = None
+
+
+@dataclass(slots=True, eq=False)
+class OperationDraft:
+    """An operation being recorded."""
+
+    facts: Facts
+    inputs: list[int]
+    outputs: list[int]
+    owner: int
+    call: Any = None
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    written: list[int] = field(default_factory=list)
+    returned: list[int] = field(default_factory=list)
+    state: list[tuple[str, Any]] = field(default_factory=list)
+    random: bool = False
+    in_place: bool = False
+    failure: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class OwnerDraft:
+    """A module's call being recorded."""
+
+    id: int
+    path: str
+    type: str
+    parent: int | None
+    depth: int
+    call: int = 1
+    inputs: list[int] = field(default_factory=list)
+    outputs: list[int] = field(default_factory=list)
+    weights: list[int] = field(default_factory=list)
+    training: bool = False
+    module: Any = None
+
+
+class Tape:
+    """What has run so far. `failing` is the operation that raised last, and its exception."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self.keeper = keeper
+        self.values: list[ValueDraft] = []
+        self.operations: list[OperationDraft] = []
+        self.owners: list[OwnerDraft] = []
+        self.stack: list[int] = []
+        self.notes: dict[str, None] = {}
+        self.leaves: dict[int, Tensor] = {}
+        self.handles: list[Any] = []
+        self.failing: tuple[BaseException, OperationDraft | None, int] | None = None
+        self.foreign: dict[int, str] = {}
+        self.failure = ""
+        self.failed: OperationDraft | None = None
+        self._unread: dict[int, Tensor] = {}
+        self._known: dict[int, tuple[Any, int, int]] = {}
+        self._writers: dict[int, OperationDraft] = {}
+        self._nodes: dict[Any, int] = {}
+        self._restores: dict[int, tuple[Tensor, Tensor]] = {}
+
+    # -- which tensor is which value ---------------------------------------------------------------------------------
+
+    @property
+    def owner(self) -> int:
+        return self.stack[-1] if self.stack else 0
+
+    def known(self, tensor: Tensor) -> int | None:
+        """The value that this tensor is at this moment, if it was seen before."""
+        entry = self._known.get(id(tensor))
+        if entry is None or entry[0]() is not tensor:
+            return None
+        if entry[2] != version_of(tensor):
+            return self._refreshed(tensor, entry[1])
+        if tensor.requires_grad and not self.values[entry[1]].tracked:
+            self._follow(tensor, self.values[entry[1]])
+        return entry[1]
+
+    def value_of(self, tensor: Tensor) -> int:
+        """The value that this tensor is; one never seen before comes from outside."""
+        found = self.known(tensor)
+        return self.adopt(tensor, "constant") if found is None else found
+
+    def adopt(self, tensor: Tensor, role: Role, name: str = "", names: tuple[str, ...] = ()) -> int:
+        """A tensor that no recorded operation made. Where autograd knows what it came from, an opaque operation."""
+        if tensor.grad_fn is not None and role == "constant":
+            return self._opaque_origin(tensor)
+        draft = self.add(tensor, role, copy=True)
+        draft.name, draft.names = name or self.foreign.get(id(tensor), ""), names
+        if tensor.requires_grad and tensor.is_leaf:
+            self.leaves[draft.id] = tensor
+        return draft.id
+
+    def expect(self, tensor: Tensor, role: Role, names: tuple[str, ...]) -> None:
+        """A weight or buffer: known from the start, kept when it is first read."""
+        draft = self.add(tensor, role, kept=False)
+        draft.names = names
+        self._unread[draft.id] = tensor
+        if tensor.requires_grad:
+            self.leaves[draft.id] = tensor
+
+    def add(self, tensor: Tensor, role: Role, *, copy: bool = False, kept: bool = True) -> ValueDraft:
+        """A new value for a tensor; it is kept, and its gradient will be."""
+        size = tensor.numel() * tensor.element_size() if tensor.layout == torch.strided else 0
+        draft = ValueDraft(len(self.values), role, tuple(tensor.shape), str(tensor.dtype)[6:], size)
+        self.values.append(draft)
+        self._bind(tensor, draft.id)
+        if kept:
+            self.keeper.keep(("value", draft.id), tensor, copy=copy)
+        if tensor.requires_grad:
+            self._follow(tensor, draft)
+        return draft
+
+    def _bind(self, tensor: Tensor, value: int) -> None:
+        self._known[id(tensor)] = (weakref.ref(tensor), value, version_of(tensor))
+
+    def _follow(self, tensor: Tensor, draft: ValueDraft) -> None:
+        """Keep the gradient that will reach this value: a hook, which in-place changes leave where it is."""
+        draft.tracked = True
+        if tensor.grad_fn is None:
+            return
+        self._nodes[tensor.grad_fn] = draft.id
+        keeper, key = self.keeper, ("gradient", draft.id)
+
+        def reached(gradient: Tensor) -> None:
+            keeper.keep(key, gradient)
+
+        self.handles.append(tensor.register_hook(reached))
+
+    def _refreshed(self, tensor: Tensor, old: int) -> int:
+        """A tensor whose memory was written to through another: a new value, of the operation that wrote."""
+        found = storage_of(tensor)
+        writer = self._writers.get(found[0]) if found else None
+        draft = self.add(tensor, "between" if writer else "constant", copy=writer is None)
+        draft.alias_of = old
+        if writer is None:
+            self.note(
+                "a tensor was changed in place by something that could not be seen; from there on it is a constant"
+            )
+        else:
+            draft.maker = writer
+            writer.outputs.append(draft.id)
+            writer.returned.append(-1)
+        if old in self.leaves:
+            self.leaves[draft.id] = self.leaves.pop(old)
+        return draft.id
+
+    def _opaque_origin(self, tensor: Tensor) -> int:
+        """Something unseen made this tensor; autograd's graph says from which values."""
+        node = tensor.grad_fn
+        if node in self._nodes:
+            draft = self.add(tensor, "between")
+            draft.alias_of = self._nodes[node]
+            draft.maker = self.values[self._nodes[node]].maker
+            if draft.maker is not None:
+                draft.maker.outputs.append(draft.id)
+                draft.maker.returned.append(-1)
+            return draft.id
+        found: dict[int, None] = {}
+        seen, todo = set(), [node]
+        leaves = {id(leaf): value for value, leaf in self.leaves.items()}
+        while todo:
+            here = todo.pop()
+            if here is None or here in seen:
+                continue
+            seen.add(here)
+            variable = getattr(here, "variable", None)
+            if here in self._nodes:
+                found[self._nodes[here]] = None
+            elif variable is not None:
+                found[leaves[id(variable)] if id(variable) in leaves else self.value_of(variable)] = None
+            else:
+                todo.extend(step for step, _ in here.next_functions)
+        name = node.name().removesuffix("0").removesuffix("Backward").rsplit("::", 1)[-1] or "opaque"
+        self.note(f"{name}: an operation that could not be seen from inside; its inputs are known from autograd alone")
+        return self.opaque(name, sorted(found), [tensor])[0]
+
+    # -- what runs ---------------------------------------------------------------------------------------------------
+
+    def opaque(self, name: str, inputs: list[int], outputs: list[Tensor], call: Any = None, args: Any = (),
+               kwargs: Any = None) -> list[int]:  # fmt: skip
+        """One operation for something whose inside was not seen."""
+        facts = Facts(name, name, kind_of(name) if kind_of(name) != "other" else "opaque")
+        draft = OperationDraft(facts, inputs, [], self.owner, call, args, kwargs or {})
+        self.made(draft, outputs)
+        return draft.outputs
+
+    def made(self, draft: OperationDraft, results: list[Tensor], written: list[Tensor] | None = None,
+             given: list[Tensor] | None = None) -> None:  # fmt: skip
+        """Enter an operation that has run, and give its results values."""
+        self.operations.append(draft)
+        for tensor in written or ():
+            found = storage_of(tensor)
+            if found is not None:
+                self._writers[found[0]] = draft
+        for place, tensor in enumerate(results):
+            entry = self._known.get(id(tensor))
+            before = entry[1] if entry is not None and entry[0]() is tensor else None
+            if before is not None and entry is not None and entry[2] == version_of(tensor):
+                continue
+            value = self.add(tensor, "between")
+            value.maker, value.alias_of = draft, before
+            if before is None:
+                value.alias_of = self._same_memory(tensor, given or ())
+            if before in self.leaves:
+                self.leaves[value.id] = self.leaves.pop(before)
+            draft.outputs.append(value.id)
+            draft.returned.append(place)
+
+    def _same_memory(self, tensor: Tensor, given: Iterable[Tensor]) -> int | None:
+        """The argument whose memory a result looks at, where it is a view."""
+        found = storage_of(tensor)
+        for other in given if found else ():
+            if storage_of(other) == found:
+                entry = self._known.get(id(other))
+                return entry[1] if entry is not None and entry[0]() is other else None
+        return None
+
+    def slotted(self, args: Any, inputs: list[int]) -> Any:
+        """The arguments with a `Slot` for each tensor; the values are added to `inputs` in their order."""
+
+        def slot(tensor: Tensor) -> Slot:
+            value = self.value_of(tensor)
+            if value in self._unread:
+                self.keeper.keep(("value", value), self._unread.pop(value), copy=True)
+            inputs.append(value)
+            return Slot(value)
+
+        return exchanged(args, Tensor, slot)
+
+    def before_write(self, tensors: list[Tensor]) -> None:
+        """Copy what would be lost: what is kept, and what belongs to others and must be put back."""
+        for tensor in tensors:
+            self.keeper.before_write(tensor)
+            root = self._root(tensor)
+            if root is not None and id(root) not in self._restores:
+                self._restores[id(root)] = (root, root.detach().clone())
+
+    def _root(self, tensor: Tensor) -> Tensor | None:
+        """The input, weight, buffer or constant that this tensor is, or looks at."""
+        for candidate in (tensor, tensor._base):
+            if candidate is None:
+                continue
+            entry = self._known.get(id(candidate))
+            if entry is None or entry[0]() is not candidate or self.values[entry[1]].role != "between":
+                return candidate
+        return None
+
+    def close(self) -> None:
+        """Take the hooks away, and give back what belongs to others as it was."""
+        for handle in self.handles:
+            handle.remove()
+        with torch.no_grad():
+            for tensor, before in self._restores.values():
+                tensor.copy_(before)
+
+    def note(self, text: str) -> None:
+        self.notes.setdefault(text)
+
+    def seen(self, thing: Any) -> list[int]:
+        """The values of the tensors in a nested thing, those that are known."""
+        found = (self.known(tensor) for tensor in tensors_in(thing))
+        return [value for value in found if value is not None]
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def finish_call(self, result: Any, root: Any, args: Any, kwargs: Any) -> None:
+        """The whole call has returned: what it gave are the outputs; what nobody saw being made is one operation."""
+        unseen = [tensor for tensor in tensors_in(result) if self.known(tensor) is None]
+        if unseen and any(tensor.grad_fn is None for tensor in unseen):
+            inputs: list[int] = []
+            slotted = self.slotted((args, kwargs), inputs)
+            self.note(f"{self.owners[0].type}: the inside could not be seen; it is one operation")
+            self.opaque(self.owners[0].type, inputs, tensors_in(result), root, *slotted)
+        self.owners[0].outputs = [self.value_of(tensor) for tensor in tensors_in(result)]
+
+    def fail(self, error: BaseException, place: str = "") -> None:
+        """The run ended here. An exception that was caught on its way is no failure of the operation that raised it."""
+        failing = self.failing
+        causes, cause = [], error
+        while cause is not None and cause not in causes:
+            causes.append(cause)
+            cause = cause.__cause__ or cause.__context__
+        text = f"{type(error).__name__}: {error}"
+        if failing is not None and failing[1] is not None and failing[0] in causes and not place:
+            self.failed = failing[1]
+            self.failed.failure = text
+            owner = self.owners[failing[1].owner]
+            place = f"{owner.path} ({owner.type})" if owner.path else owner.type
+        elif not place:
+            owner = self.owners[failing[2] if failing is not None else self.owner]
+            place = f"{owner.path} ({owner.type})" if owner.path else owner.type
+        self.failure = f"{place}: {text}"
