@@ -107,7 +107,7 @@ def test_a_run_is_looked_at_by_its_model_and_a_module_by_itself():
 def test_figures_are_those_of_numpy():
     first = nn.Linear(6, 40)
     with torch.no_grad():
-        first.bias -= 100.0 * (torch.arange(40) < 10)
+        first.get_parameter("bias").sub_(100.0 * (torch.arange(40) < 10))
     net = nn.Sequential(first, nn.ReLU())
     layer = probe(net, torch.randn(64, 6), at="1")["1"]
     assert layer.activation is not None and layer.activation.tensor is not None and layer.figures is not None
@@ -125,7 +125,7 @@ def test_figures_are_those_of_numpy():
 def test_dead_maps_are_counted_by_channel():
     first = nn.Conv2d(1, 4, 3)
     with torch.no_grad():
-        first.bias.copy_(torch.tensor([0.0, -100.0, 100.0, 0.0]))
+        first.get_parameter("bias").copy_(torch.tensor([0.0, -100.0, 100.0, 0.0]))
     net = nn.Sequential(first, nn.ReLU())
     figures = probe(net, picture(), at="ReLU")["1"].figures
     assert figures is not None and figures.dead == 0.25

@@ -140,7 +140,7 @@ def test_time_is_taken_of_every_module_and_nothing_is_left_behind():
     assert net.training and all(weight.grad is None for weight in net.parameters())
     children = [row for row in summary.rows if row.depth == 1]
     assert all(row.seconds is not None and row.seconds > 0 for row in summary.rows)
-    assert summary.seconds is not None and sum(row.seconds or 0 for row in children) <= 3 * summary.seconds
+    assert summary.seconds is not None and 0 < sum(row.seconds or 0 for row in children) <= summary.seconds
     assert "share" in str(summary) and "a forward pass" in str(summary)
 
 

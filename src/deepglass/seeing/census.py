@@ -87,7 +87,7 @@ def _folded(alike: list[Node]) -> Node:
         parameters=first.parameters * count, trainable=first.trainable * count,
         multiply_adds=first.multiply_adds * count, output_bytes=first.output_bytes * count,
         seconds=sum(times) if times else None, share=sum(shares) if shares else None,
-        note="; ".join(filter(None, (f"{count} alike{beneath}", first.note))),
+        note="; ".join(filter(None, (f"{count:,} alike{beneath}", first.note))),
     )  # fmt: skip
     return Node(row, alike[0].children)
 

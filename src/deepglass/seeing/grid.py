@@ -40,7 +40,7 @@ class Entry:
 class Grid:
     """A titled table. `totals` stand below it, each a name and a figure; `notes` are sentences at the end.
 
-    bar   the column behind whose cells the shares stand as faint bars
+    bar   the column behind whose cells the shares stand as faint bars, the largest as wide as the column
     """
 
     title: str
@@ -136,7 +136,7 @@ def _row(grid: Grid, entry: Entry, top: float, edges: list[float], widths: list[
     indent = entry.depth * 2 * LETTER * SIZE
     if entry.share and grid.bar is not None:
         right = edges[grid.bar] + widths[grid.bar] + 4
-        long = max(1.0, (widths[grid.bar] + 8) * min(entry.share, 1.0))
+        long = (widths[grid.bar] + 8) * entry.share / max(other.share or 0.0 for other in grid.entries)
         paint = Style("accent", "soft", outline=0.0)
         shapes.append(Box(f"bar-{entry.id}", right - long, top + 1, long, ROW - 2, paint, 2.0, words))
     if entry.role:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -132,7 +133,7 @@ def probe_grid(found: Probe) -> Grid:
     columns += [Column("gradient norm", "end")] if graded else []
     entries = []
     for number, layer in enumerate(found.layers):
-        gradient = (short_number(layer.gradient.summary.norm) if layer.gradient else "",) if graded else ()
+        gradient = (short_number(layer.gradient.summary.norm, 4) if layer.gradient else "",) if graded else ()
         cells = (layer.name, layer.type, sides(layer.shape), *_told(layer.figures), *gradient)
         entries.append(Entry(f"{number}-{layer.name}", cells, role=layer.kind))
     notes = [f"attention recorded in {', '.join(found.attends)}"] if found.attends else []
@@ -143,10 +144,14 @@ def _told(figures: Figures | None) -> tuple[str, ...]:
     if figures is None:
         return ("?",) * 4 + ("",) * 3
     summary = figures.summary
-    numbers = (summary.mean, summary.spread, summary.least, summary.largest)
+    # As many decimals as the spread makes meaningful; a mean far within it is none.
+    fine = math.isfinite(summary.spread) and summary.spread > 0
+    digits = min(5, max(2, 1 - math.floor(math.log10(summary.spread)))) if fine else 2
+    mean = 0.0 if fine and abs(summary.mean) < summary.spread / 1000 else summary.mean
+    numbers = (short_number(value, digits) for value in (mean, summary.spread, summary.least, summary.largest))
     bad = f" + {summary.bad:,} not finite" if summary.bad else ""
     shares = (share_in_words(summary.zeros), share_in_words(figures.dead))
-    return (*map(short_number, numbers), *shares, sparkline(figures.counts) + bad)
+    return (*numbers, *shares, sparkline(figures.counts) + bad)
 
 
 def _recorded(thing: Any, inputs: Any, loss: Callable[[Any], Tensor] | None, budget: int) -> Graph:

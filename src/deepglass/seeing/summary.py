@@ -134,7 +134,7 @@ def _totals(summary: ModelSummary) -> tuple[tuple[str, str], ...]:
     totals = [
         ("parameters", f"{summary.parameters:,}" + (f"  ({about})" if about else "")),
         ("multiply-adds", f"{summary.multiply_adds:,}"),
-        ("weights", bytes_in_words(summary.weight_bytes)),
+        ("weights", bytes_in_words(summary.weight_bytes) if summary.parameters else ""),
         ("buffers", bytes_in_words(summary.buffer_bytes) if summary.buffer_bytes else ""),
         ("activations", f"{bytes_in_words(summary.activation_bytes)} in a forward pass"),
         ("input", f"{', '.join(summary.inputs)}  ({bytes_in_words(summary.input_bytes)})" if summary.inputs else ""),

@@ -38,12 +38,12 @@ def seconds_in_words(seconds: float | None) -> str:
 def share_in_words(share: float | None) -> str:
     """A share in percent: one decimal below ten.
 
-    >>> share_in_words(0.0213), share_in_words(0.98), share_in_words(0.0001), share_in_words(None)
-    ('2.1 %', '98 %', '< 0.1 %', '')
+    >>> share_in_words(0.0213), share_in_words(0.98), share_in_words(0.0001), share_in_words(0.0), share_in_words(None)
+    ('2.1 %', '98 %', '< 0.1 %', '0 %', '')
     """
     if share is None or not math.isfinite(share):
         return ""
     percent = 100 * share
     if 0 < percent < 0.05:
         return "< 0.1 %"
-    return f"{percent:.1f} %" if percent < 9.95 else f"{percent:.0f} %"
+    return f"{percent:.1f} %" if 0 < percent < 9.95 else f"{percent:.0f} %"
