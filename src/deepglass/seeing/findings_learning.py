@@ -1,0 +1,223 @@
+"""Findings of the steps and of the fit: rate and batch, too much learned by heart, too little learned at all."""
+
+from __future__ import annotations
+
+import math
+
+from deepglass.seeing.evidence import Evidence, Trial, finite, number
+from deepglass.seeing.finding import Finding
+from deepglass.seeing.findings_shape import grown
+
+# A share of the loss of a constant guess: a difference at the end of a trial that is more than its noise.
+CLEAR = 0.15
+LAG = 0.12
+
+
+def lags(e: Evidence) -> bool:
+    """Whether the training rows are known less well than a forest knows them out of bag, or hardly at all."""
+    skill = e.skill("train")
+    if not math.isfinite(skill):
+        return bool(e.failure)
+    reference = e.survey.skill if e.survey is not None else math.nan
+    return skill < 0.98 and (reference - skill > LAG or (not math.isfinite(reference) and skill < 0.2))
+
+
+def learning_rate_too_high(e: Evidence) -> Finding | None:
+    """Steps that overshoot: the same steps at a tenth or a hundredth of the rate get further."""
+    if not e.trained or not (lags(e) or _worse_than_chance(e)):
+        return None
+    rate = number(e.recipe.get("learning_rate"))
+    trial = e.trial
+    best = _best(trial, lower=True)
+    diverged = bool(e.failure) and grown(e)
+    if best is None and not diverged:
+        return None
+    factor = best or 0.1
+    told = _trial_told(trial, factor, rate) if best is not None and trial is not None else ""
+    update = max(finite(value for path in e.paths for value in e.course(path, "update")[:5]), default=math.nan)
+    size = f" A step changed a layer's weights by up to {update:.0%} of their size." if update > 0.1 else ""
+    return Finding(
+        "learning_rate_too_high", "The learning rate is too high",
+        evidence=(f"The run diverged. {told}{size}" if diverged else told + size).strip(),
+        cause="Each step overshoots the valley it aims at; about a thousandth of a weight's size a step is usual.",
+        remedy=f"Train at a rate of {rate * factor:.2g}" + (", with clipping." if diverged else "."),
+        cure=e.offers(learning_rate=_round(rate * factor)) | (e.offers(clip=1.0) if diverged else {}),
+        certainty="sure" if best is not None else "likely",
+    )  # fmt: skip
+
+
+def learning_rate_too_low(e: Evidence) -> Finding | None:
+    """The loss falls, but so slowly that ten or a hundred times the rate gets much further in the same steps."""
+    if not e.trained or e.failure or not lags(e):
+        return None
+    rate, trial = number(e.recipe.get("learning_rate")), e.trial
+    best = _best(trial, lower=False)
+    if best is None or trial is None:
+        return None
+    updates = finite(value for path in e.paths for value in e.course(path, "update"))
+    usual = sorted(updates)[len(updates) // 2] if updates else math.nan
+    return Finding(
+        "learning_rate_too_low", "The learning rate is too low",
+        evidence=_trial_told(trial, best, rate)
+        + (f" A step changed a layer's weights by {usual:.1g} of their size." if usual < 1e-3 else ""),
+        cause="The steps are so short that the run ends long before the valley's floor.",
+        remedy=f"Train at a rate of {rate * best:.2g}.",
+        cure=e.offers(learning_rate=_round(rate * best)),
+    )  # fmt: skip
+
+
+def _worse_than_chance(e: Evidence) -> bool:
+    return math.isfinite(e.chance) and min(finite(e.losses[-3:]), default=0.0) > 1.5 * e.chance
+
+
+def _best(trial: Trial | None, *, lower: bool) -> float | None:
+    """The factor of the rate that gets clearly further than the rate itself, of the lower or the higher ones."""
+    if trial is None or 1.0 not in trial.after:
+        return None
+    here = trial.after[1.0] if math.isfinite(trial.after[1.0]) else math.inf
+    side = {f: loss for f, loss in trial.after.items() if (f < 1 if lower else f > 1) and math.isfinite(loss)}
+    every = [loss for loss in trial.after.values() if math.isfinite(loss)]
+    if not side:
+        return None
+    best = min(side, key=lambda factor: side[factor])
+    scale = trial.before if math.isfinite(trial.before) else 1.0
+    return best if side[best] <= min(every) and here - side[best] > CLEAR * scale else None
+
+
+def _trial_told(trial: Trial, factor: float, rate: float) -> str:
+    start = "new weights" if trial.fresh else "the weights of this run"
+    return (f"Tried from {start}: {trial.steps} steps at the rate {rate:.2g} take the training loss from "
+            f"{trial.before:.3g} to {trial.after[1.0]:.3g}, at {rate * factor:.2g} to {trial.after[factor]:.3g}.")  # fmt: skip
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.2g}")
+
+
+def batch_too_small(e: Evidence) -> Finding | None:
+    """Steps after one example or two, at a rate that does not allow for their noise."""
+    size, rows = number(e.recipe.get("batch_size")), _rows(e)
+    if not e.trained or not (size <= 3 and rows >= 20) or not (lags(e) or e.failure or _noisy(e)):
+        return None
+    rate = number(e.recipe.get("learning_rate"))
+    return Finding(
+        "batch_too_small", "The batches are too small",
+        evidence=f"Each step follows {size:g} of {rows:,} examples, at a rate of {rate:.2g}; "
+        + _course(e) + ".",
+        cause="The gradient of so few examples is mostly noise: its spread falls with the root of the batch "
+              "(Robbins & Monro 1951), so such steps want a small rate, and cost the most time an example.",
+        remedy="Take batches of 32 to 128.",
+        cure=e.offers(batch_size=int(min(64, max(8, rows // 4)))),
+    )  # fmt: skip
+
+
+def _noisy(e: Evidence) -> bool:
+    return len(e.losses) > 2 and max(finite(e.losses[1:]), default=0) > 1.5 * min(finite(e.losses), default=math.inf)
+
+
+def batch_too_large(e: Evidence) -> Finding | None:
+    """One or two steps an epoch, and too few of them in all."""
+    size, rows, steps = number(e.recipe.get("batch_size")), _rows(e), e.steps
+    falling = len(e.losses) > 2 and e.losses[-1] < 0.97 * e.losses[-2]
+    whole = size >= 0.9 * rows and steps < 50 and falling
+    if not e.trained or e.failure or rows < 64 or not (whole or (size >= 0.5 * rows and steps < 200 and lags(e))):
+        return None
+    smaller = 32 if rows < 4000 else 128
+    return Finding(
+        "batch_too_large", "The batches are too large",
+        evidence=f"A batch of {min(size, rows):,.0f} of the {rows:,} examples makes {steps} steps in "
+                 f"{len(e.history)} epochs, and the loss has come from {e.losses[0]:.3g} to {e.losses[-1]:.3g}.",
+        cause="Learning takes steps; beyond some size a larger batch saves none of them (McCandlish et al. 2018).",
+        remedy=f"Take batches of {smaller}: {math.ceil(rows / smaller)} steps an epoch.",
+        cure=e.offers(batch_size=smaller),
+    )  # fmt: skip
+
+
+def overfitting(e: Evidence) -> Finding | None:
+    """The training rows are known by heart, and others far less."""
+    if not e.trained or e.failure or len(e.history) < 3:
+        return None
+    train, other = e.skill("train"), e.skill(e.judged)
+    rise = e.valid_losses[-1] / max(1e-12, min(finite(e.valid_losses), default=math.nan))
+    gap = e.valid_losses[-1] / max(1e-12, e.losses[-1])
+    reference = e.survey.skill if e.survey is not None else math.nan
+    small = e.survey is not None and e.survey.rows[0] < sum(e.survey.rows[1:])
+    if not (train - other > 0.2 and (gap > 2 or rise > 1.2)) or (reference > 0 and other > reference - 0.1 and not small):
+        return None
+    cure = e.offers(weight_decay=max(0.05, 10 * number(e.recipe.get("weight_decay") or 0.0)), patience=8)
+    own = {} if e.foreign else e.offers(dropout=max(0.3, float(e.options.get("dropout") or 0.0)))
+    return Finding(
+        "overfitting", "It learns by heart",
+        evidence=f"Of what can be known the network knows {train:.0%} on the {_rows(e):,} rows it learned from, and "
+                 f"{other:.0%} on others; the training loss ended at {e.losses[-1]:.3g}, the validation loss at "
+                 f"{e.valid_losses[-1]:.3g}.",
+        cause="There is more room in the weights than there are examples to fill it, so that accidents of these rows "
+              "are learned.",
+        remedy="More rows help most; then dropout, weight decay, a smaller network, augmentation, stopping early.",
+        cure=cure | own | _augmented(e),
+    )  # fmt: skip
+
+
+def _augmented(e: Evidence) -> dict[str, object]:
+    pictures = any(layer.type == "Conv2d" for layer in e.layers) and "augment" in e.recipe and not e.foreign
+    return {"augment": ("shift",)} if pictures and not e.recipe.get("augment") else {}
+
+
+def underfitting(e: Evidence) -> Finding | None:
+    """Not even the training rows are known, at a rate that suits: the network is too small, or held too tight."""
+    if not e.trained or e.failure or not lags(e):
+        return None
+    decay = number(e.recipe.get("weight_decay") or 0.0)
+    narrow = [layer.path for layer in e.layers if 0 < _units(e, layer.path) <= 8]
+    held = decay >= 0.5
+    widths = {"widths": (128, 128)} if "widths" in e.options and not held else {}
+    return Finding(
+        "underfitting", "It learns too little",
+        evidence=f"Of what can be known the network knows {e.skill('train'):.0%} on the rows it learned from"
+        + (f", and a forest {e.survey.skill:.0%} on rows it did not." if e.survey is not None else ".")
+        + f" The training loss ended at {e.losses[-1]:.3g}."
+        + (f" {len(narrow)} layers have 8 units or fewer." if narrow else "")
+        + (f" The weight decay is {decay:g}." if held else ""),
+        cause="The weights decay as fast as they grow." if held else
+              "The network has too little room for what there is to learn, or too little time.",
+        remedy="Lower the weight decay." if held else "Take wider or more layers, or train longer.",
+        cure=e.offers(weight_decay=1e-4) if held else (
+            widths if not e.foreign and widths else e.offers(epochs=3 * int(number(e.recipe.get("epochs"))))),
+    )  # fmt: skip
+
+
+def _units(e: Evidence, path: str) -> int:
+    layer = e.layer(path)
+    return layer.units if layer is not None and layer.fan_in and path != e.paths[-1] else 0
+
+
+def stuck_at_chance(e: Evidence) -> Finding | None:
+    """No better on new rows than a constant guess, and nothing else is no better too."""
+    if not e.trained or e.failure:
+        return None
+    skill, rows = e.skill(e.judged), _judged_rows(e)
+    reference = e.survey.skill if e.survey is not None else math.nan
+    error = 2 / math.sqrt(max(1, rows))
+    if not skill < max(0.05, error) or reference > 0.15:
+        return None
+    return Finding(
+        "stuck_at_chance", "It knows no more than a constant guess",
+        evidence=f"On rows it did not learn from the network knows {max(0.0, skill):.0%} of what there is to know, give or "
+                 f"take {error:.0%}" + (f"; a forest knows {max(0.0, reference):.0%}." if math.isfinite(reference) else "."),
+        cause="Nothing connects the inputs with the target: labels in another order than their rows, a wrong column, or a "
+              "question these inputs cannot answer.",
+        remedy="Look at some examples with their labels; check how rows and labels were joined.",
+        certainty="sure" if math.isfinite(reference) else "likely",
+    )  # fmt: skip
+
+
+def _rows(e: Evidence) -> int:
+    return e.survey.rows[0] if e.survey is not None else sum(e.counts)
+
+
+def _judged_rows(e: Evidence) -> int:
+    return e.survey.rows[2 if e.judged == "test" else 1] if e.survey is not None else 0
+
+
+def _course(e: Evidence) -> str:
+    return "it diverged" if not e.losses else f"the training loss went from {e.losses[0]:.3g} to {e.losses[-1]:.3g}"
