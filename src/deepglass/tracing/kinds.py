@@ -227,7 +227,10 @@ def _writes_by_name(name: str) -> bool:
 def _inplace_position(function: Any) -> int | None:
     if not inspect.isfunction(function):
         return None
-    names = list(inspect.signature(function).parameters)
+    try:
+        names = list(inspect.signature(function).parameters)
+    except ValueError:  # Tensor.__pow__ is Python's face of a builtin that has no signature
+        return None
     return names.index("inplace") if "inplace" in names else None
 
 
