@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from deepglass.seeing.watch import read_inside
+
 KILLS = 10
 COMMAND = (
     sys.executable, "-m", "deepglass", "train", "digits", "--model", "mlp", "--epochs", "40", "--seed", "3",
@@ -72,3 +74,4 @@ def test_killed_ten_times_it_ends_with_the_same_bits(tmp_path):
         for folder in (straight, broken)
     ]
     assert lines[0] == lines[1]
+    assert read_inside(straight) == read_inside(broken) != []
