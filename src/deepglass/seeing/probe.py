@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from deepglass.errors import ModelError, nearest
+from deepglass.errors import ModelError, ShapeError, nearest
 from deepglass.seeing.attending import attention_weights, attentions
 from deepglass.seeing.choosing import Place, places
 from deepglass.seeing.grid import Column, Entry, Grid, grid_html, grid_lines
@@ -20,6 +21,8 @@ from deepglass.seeing.units import share_in_words
 from deepglass.tracing.graph import Graph
 from deepglass.tracing.operation import Kept
 from deepglass.tracing.record import record
+
+OF_SHAPES = re.compile(r"\b(wants|shapes?|sizes?|dimensions?|channels?|broadcastable)\b")
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,8 @@ def probe(
     inputs of these shapes.
     """
     graph = thing if isinstance(thing, Graph) else _recorded(thing, inputs, loss, budget)
+    if graph.failed is not None and OF_SHAPES.search(graph.failure):
+        raise ShapeError(f"{graph.title}: {graph.failure}", next="give inputs of the shape that the first layer wants")
     chosen = places(graph, (at,) if isinstance(at, str) else at)
     known = attentions(graph)
     asked = {place.name for place in chosen}
