@@ -260,3 +260,15 @@ def test_the_verdict_owns_up_to_rows_that_were_not_unseen() -> None:
     said = verdict("accuracy", 0.9, (0.8, 1.0), {}, {}, rows=20, part="valid")
     assert said.endswith("on the 20 validation rows that also chose its weights.")
     assert "(nan" not in verdict("accuracy", 0.9, (float("nan"), float("nan")), {}, {}, rows=20)
+
+
+def test_whole_numbers_of_ones_own_arrays_are_codes_and_negative_ones_numbers():
+    draw = np.random.default_rng(0)
+    words = draw.integers(0, 9, (60, 4))
+    data = read((words, words[:, 0] % 2), Wishes(plain=True))
+    flat, _ = flat_features(data)
+    train = data.train.inputs[0].numpy()
+    by_hand = OneHotEncoder(sparse_output=False).fit_transform(train)
+    np.testing.assert_array_equal(flat, by_hand)
+    below, _ = flat_features(read((words - 3, words[:, 0] % 2), Wishes(plain=True)))
+    np.testing.assert_array_equal(below, data.train.inputs[0].numpy() - 3)

@@ -68,8 +68,9 @@ def shrunk(pictures: Tensor, entry: Input) -> Tensor:
 def _flat(schema: Schema, part: Part, frequent: list[list[Tensor]]) -> np.ndarray:
     columns = []
     for entry, tensor, kept in zip(schema.inputs, part.inputs, frequent, strict=True):
-        if entry.kind == "codes":
-            columns += [(tensor[:, place, None] == codes).double() for place, codes in enumerate(kept)]
+        if kept:
+            flat = tensor.reshape(len(tensor), -1)
+            columns += [(flat[:, place, None] == codes).double() for place, codes in enumerate(kept)]
         elif entry.kind == "pixels" and len(entry.shape) == 3:
             columns.append(shrunk(tensor, entry).double())
         else:
@@ -78,13 +79,18 @@ def _flat(schema: Schema, part: Part, frequent: list[list[Tensor]]) -> np.ndarra
 
 
 def _frequent(part: Part, place: int, entry: Input) -> list[Tensor]:
-    """For every column of codes, those that get a column of their own: the most frequent of the training rows."""
-    if entry.kind != "codes":
+    """For every column of codes, those that get a column of their own: the most frequent of the training rows.
+
+    Whole numbers of a user's own array that go below zero are no codes: they are taken as numbers.
+    """
+    codes = part.inputs[place].reshape(len(part), -1)
+    if entry.kind != "codes" or not codes.numel() or bool((codes < 0).any()):
         return []
-    most = max(2, MOST_DUMMIES // max(1, len(entry.sizes)), MOST_DUMMIES if len(entry.sizes) <= 4 else 0)
+    width = codes.shape[1]
+    most = max(2, MOST_DUMMIES // width, MOST_DUMMIES if width <= 4 else 0)
     kept = []
-    for column, size in zip(part.inputs[place].T, entry.sizes, strict=True):
-        counts = torch.bincount(column, minlength=size)
+    for column in codes.T:
+        counts = torch.bincount(column)
         ordered = counts.argsort(descending=True, stable=True)[:most]
         kept.append(ordered[counts[ordered] > 0].sort().values)
     return kept
