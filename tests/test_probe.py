@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deepglass.errors import ModelError, ShapeError
+from deepglass.seeing.histograms import histogram
 from deepglass.seeing.probe import probe
 from deepglass.tracing.record import record
 from nets import Deep
@@ -120,6 +121,23 @@ def test_figures_are_those_of_numpy():
     assert layer.figures.summary.mean == pytest.approx(values.mean())
     assert layer.figures.summary.spread == pytest.approx(values.std())
     assert layer.figures.summary.zeros == pytest.approx((values == 0).mean())
+
+
+@pytest.mark.parametrize("values", [
+    torch.arange(21.0), torch.tensor([2.0, 2.0]), torch.tensor([True, False]), torch.tensor([[3, -4], [0, 7]]),
+])  # fmt: skip
+def test_a_histogram_counts_as_numpy_does_also_at_the_bounds(values):
+    counts, edges = histogram(values)
+    wanted, bounds = np.histogram(values.double().numpy(), bins=20)
+    if values.double().std() > 0:
+        assert counts == tuple(wanted) and edges == pytest.approx(bounds)
+    assert sum(counts) == values.numel()
+
+
+def test_what_is_not_finite_is_counted_apart_and_nothing_has_no_histogram():
+    assert histogram(torch.empty(0)) == histogram(torch.tensor([math.nan, math.inf])) == ((), ())
+    found = probe(lambda x: x / x, (torch.tensor([0.0, 1.0, 2.0]),))
+    assert "1 not finite" in str(found)
 
 
 def test_dead_maps_are_counted_by_channel():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html.parser
+import warnings
 from collections.abc import Callable
 
 import pytest
@@ -151,6 +152,21 @@ def test_a_graph_a_function_and_a_net_without_parameters_are_summed_up_as_well()
     assert (summary.parameters, summary.multiply_adds) == (0, 24)
     assert [row.type for row in summary.rows[1:]] == ["matmul", "tanh"]
     assert summarize(nn.Flatten(), torch.randn(2, 3, 4)).parameters == 0
+
+
+def test_scripted_compiled_and_quantized_modules_keep_their_count():
+    def net() -> nn.Sequential:
+        return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+
+    with warnings.catch_warnings():
+        # Both are on their way out of PyTorch, and say so; they are still met.
+        warnings.simplefilter("ignore")
+        scripted = torch.jit.script(net())
+        quantized = torch.ao.quantization.quantize_dynamic(net(), {nn.Linear}, dtype=torch.qint8)
+    for module in (scripted, torch.compile(net()), quantized):
+        summary = summarize(module, torch.randn(2, 4), timed=True)
+        assert summary.parameters == parameters(module)
+        assert summary.notes or isinstance(summary.seconds, float)
 
 
 def test_half_a_run_is_half_a_table():
