@@ -60,6 +60,17 @@ def census(graph: Graph, seconds: Mapping[str, float]) -> Node:
     return _Counting(graph, seconds).whole()
 
 
+def unread(graph: Graph) -> tuple[Value, ...]:
+    """The weights that nothing was seen to read; those of a module that could not be seen into are not among them."""
+    blind = [graph.owners[operation.owner].path for operation in graph.operations if operation.kind == "opaque"]
+    weights = (value for value in graph.values if value.role == "weight" and not graph.users[value.id])
+    return tuple(value for value in weights if not any(_beneath(value, path) for path in blind))
+
+
+def _beneath(value: Value, path: str) -> bool:
+    return any(name.startswith(path + "." if path else "") for name in value.names or (value.name,))
+
+
 def listed(node: Node, fold: bool) -> tuple[Row, ...]:
     """The rows of a tree in the order they ran; with `fold`, one stands for all that follow it and are alike."""
     rows = [node.row]
@@ -108,6 +119,7 @@ class _Counting:
         self.counted: dict[int, str] = {}
         self.homes: dict[str, list[int]] = {}
         self.strangers: dict[str, list[int]] = {}
+        self.unread = {value.id for value in unread(graph)}
         paths = {owner.path for owner in graph.owners}
         for value in graph.values:
             if value.role == "weight":
@@ -115,9 +127,8 @@ class _Counting:
 
     def _house(self, value: Value, paths: set[str]) -> None:
         """A weight lives with the module that holds it, or the nearest above that was called (`out_proj` never is)."""
-        read = bool(self.graph.users[value.id])
         homes = [name.rpartition(".")[0] for name in value.names or (value.name,)]
-        if not read and not any(home in paths for home in homes):
+        if value.id in self.unread and not any(home in paths for home in homes):
             self.strangers.setdefault(homes[0], []).append(value.id)
             return
         for home in homes:

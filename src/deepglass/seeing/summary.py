@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from deepglass.seeing.census import Row, census, listed
+from deepglass.seeing.census import Row, census, listed, unread
 from deepglass.seeing.grid import Column, Entry, Grid, grid_html, grid_lines, grid_scene
 from deepglass.seeing.lettering import counted, sides
 from deepglass.seeing.scene import Scene
@@ -81,7 +81,7 @@ def summarize(
         rows=listed(tree, fold),
         parameters=tree.row.parameters,
         trainable=tree.row.trainable,
-        unused=sum(prod(value.shape) for value in weights if not graph.users[value.id]),
+        unused=sum(prod(value.shape) for value in unread(graph)),
         multiply_adds=tree.row.multiply_adds,
         weight_bytes=sum(value.bytes for value in weights),
         buffer_bytes=sum(value.bytes for value in graph.values if value.role == "buffer"),
