@@ -1,0 +1,138 @@
+"""The lines between layers: straight on, over what lies between, up to another lane, around to the next row."""
+
+from __future__ import annotations
+
+import itertools
+
+from deepglass.seeing.flow import Flow
+from deepglass.seeing.placing import MARGIN, ROW_GAP, Placed
+from deepglass.seeing.scene import Dot, Label, Line, Point, Shape, Style
+from deepglass.seeing.solids import JOIN_RADIUS
+
+NEAR, LEAVE, ENTER, BEND = 3.0, 7.0, 11.0, 7.0
+LINK = Style("muted", outline=1.15)
+DOT = Style("muted", "solid", 0.0)
+
+
+def links_drawn(placed: Placed) -> tuple[Shape, ...]:
+    """A line for each link, and a dot where it parts from another. Long ways between rows are numbered instead."""
+    shapes: list[Shape] = []
+    tags: dict[int, int] = {}
+    for one, other in placed.flow.links:
+        start, end = placed.spots[one], placed.spots[other]
+        name = f"link {placed.flow.layers[one].id} {placed.flow.layers[other].id}"
+        words = f"{_named(placed.flow, one)} → {_named(placed.flow, other)}"
+        height = placed.arcs.get((one, other))
+        if start.row != end.row and (height is not None or (one, other) not in _onward(placed)):
+            number = tags.setdefault(one, len(tags) + 1)
+            shapes += _tagged(placed, one, other, number, name, words)
+            continue
+        points, leaves = _way(placed, one, other, height)
+        shapes.append(Line(name, _rounded(points), LINK, curved=True, arrow=True, words=words))
+        if leaves is not None:
+            shapes.append(Dot(f"{name} start", *leaves, 2.1, DOT, words))
+    return tuple(shapes)
+
+
+def _named(flow: Flow, place: int) -> str:
+    return flow.layers[place].path or flow.layers[place].portrait.caption
+
+
+def _onward(placed: Placed) -> set[tuple[int, int]]:
+    return {
+        (one, other)
+        for one, other in placed.flow.links
+        if placed.spots[other].row == placed.spots[one].row + 1
+        and placed.spots[one].lane == placed.spots[other].lane == 0
+    }
+
+
+def _is_join(placed: Placed, place: int) -> bool:
+    return placed.flow.layers[place].role == "join"
+
+
+def _way(placed: Placed, one: int, other: int, height: float | None) -> tuple[list[Point], Point | None]:
+    """The corners of a link, and where it parts from the line that goes straight on."""
+    start, end = placed.spots[one], placed.spots[other]
+    out, leave, entry = start.exit + NEAR, start.exit + LEAVE, end.left - NEAR
+    at, to = start.middle, end.middle
+    if start.row != end.row:
+        channel = placed.rows[start.row][1] + ROW_GAP / 2
+        return [
+            (out, at),
+            (placed.right + 10, at),
+            (placed.right + 10, channel),
+            (MARGIN, channel),
+            (MARGIN, to),
+            (entry, to),
+        ], None
+    if start.lane == end.lane and height is None:
+        return [(out, at), (entry, to)], None
+    if start.lane == end.lane or height is not None:
+        level = height if height is not None else at
+        return [(leave, at), (leave, level), *_arrival(placed, other, level, from_above=start.lane >= end.lane)], (
+            leave,
+            at,
+        )
+    if start.lane < end.lane:
+        return [(leave, at), (leave, to), (entry, to)], (leave, at)
+    return [(out, at), *_arrival(placed, other, at, from_above=True)], None
+
+
+def _arrival(placed: Placed, other: int, level: float, *, from_above: bool) -> list[Point]:
+    """The last corners: into a join from its nearer end, into a layer by the line that leads to it."""
+    end = placed.spots[other]
+    if _is_join(placed, other):
+        gap = JOIN_RADIUS + NEAR
+        return [(end.center, level), (end.center, end.middle - gap if from_above else end.middle + gap)]
+    return [(end.left - ENTER, level), (end.left - ENTER, end.middle), (end.left - NEAR, end.middle)]
+
+
+def _tagged(placed: Placed, one: int, other: int, number: int, name: str, words: str) -> list[Shape]:
+    """Two numbered ends of a link too long to draw."""
+    start, end = placed.spots[one], placed.spots[other]
+    leave = start.exit + LEAVE
+    shapes: list[Shape] = []
+    for which, x, spot, down in (("start", leave, start, False), ("end", _into(placed, other), end, True)):
+        top = spot.middle - spot.body.ascent - 12
+        foot = spot.middle - (JOIN_RADIUS + NEAR if down and _is_join(placed, other) else 0)
+        ends = ((x, top + 7), (x, foot)) if down else ((x, foot), (x, top + 7))
+        shapes.append(Line(f"{name} {which} line", ends, LINK, arrow=down and _is_join(placed, other), words=words))
+        shapes.append(Dot(f"{name} {which}", x, top, 7.5, Style("paper", "solid", 0.0), words))
+        shapes.append(Dot(f"{name} {which} ring", x, top, 7.5, Style("muted", "none", 1.1), words))
+        shapes.append(Label(x, top + 3.6, str(number), 10.0, "muted", "middle", bold=True))
+    return shapes
+
+
+def _into(placed: Placed, other: int) -> float:
+    spot = placed.spots[other]
+    return spot.center if _is_join(placed, other) else spot.left - ENTER
+
+
+def _rounded(points: list[Point]) -> tuple[Point, ...]:
+    """The corners as one curve: straight pieces and quarter bends, each as a cubic."""
+    kept = [points[0]] + [b for a, b in itertools.pairwise(points) if abs(a[0] - b[0]) + abs(a[1] - b[1]) > 0.01]
+    if len(kept) == 1:
+        kept = [*kept, kept[0]]
+    path: list[Point] = [kept[0]]
+    for before, corner, after in zip(kept, kept[1:], kept[2:], strict=False):
+        bend = min(BEND, _length(before, corner) / 2, _length(corner, after) / 2)
+        enter, leave = _toward(corner, before, bend), _toward(corner, after, bend)
+        path += [
+            path[-1],
+            enter,
+            enter,
+            _toward(corner, enter, bend * 0.45),
+            _toward(corner, leave, bend * 0.45),
+            leave,
+        ]
+    return tuple((round(x, 2), round(y, 2)) for x, y in (*path, path[-1], kept[-1], kept[-1]))
+
+
+def _length(one: Point, other: Point) -> float:
+    return abs(one[0] - other[0]) + abs(one[1] - other[1])
+
+
+def _toward(point: Point, other: Point, way: float) -> Point:
+    length = max(((other[0] - point[0]) ** 2 + (other[1] - point[1]) ** 2) ** 0.5, 1e-9)
+    return point[0] + (other[0] - point[0]) * way / length, point[1] + (other[1] - point[1]) * way / length

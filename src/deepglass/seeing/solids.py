@@ -1,0 +1,229 @@
+"""The bodies of layers: volumes, slabs and bars in oblique projection, as large as their shapes, on a log scale."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from deepglass.seeing.flow import Flow, Layer
+from deepglass.seeing.scene import Box, Dot, Group, Label, Line, Point, Polygon, Shape, Style
+
+SIDES, CHANNELS, FEATURES = (12.0, 92.0), (5.0, 36.0), (12.0, 104.0)
+SLANT = (0.30, 0.21)
+SLIVER, SEAM = 4.5, 1.5
+JOIN_RADIUS = 8.5
+BLOCK = (52.0, 60.0)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The largest of each kind of side in a picture: what a full length stands for."""
+
+    side: int = 2
+    channels: int = 2
+    features: int = 2
+
+    def length(self, value: int, largest: int, ends: tuple[float, float]) -> float:
+        """log(value) between the two ends: 1 is the least, the largest in the picture the most."""
+        share = math.log(max(value, 1)) / math.log(max(largest, 2))
+        return round(ends[0] + (ends[1] - ends[0]) * min(share, 1.0), 2)
+
+
+@dataclass(frozen=True)
+class Solid:
+    """A body's front, width by height, and how far its back lies to the right and up."""
+
+    width: float
+    height: float
+    right: float = 0.0
+    up: float = 0.0
+
+
+@dataclass(frozen=True)
+class Body:
+    """A layer with what clings to it: solids from left to right, the layer's own at place `main`."""
+
+    solids: tuple[Solid, ...]
+    main: int
+
+    @property
+    def width(self) -> float:
+        """Of all fronts and the seams between them."""
+        return sum(solid.width for solid in self.solids) + SEAM * (len(self.solids) - 1)
+
+    @property
+    def overhang(self) -> float:
+        """How far the backs reach beyond the last front."""
+        end, reach = 0.0, 0.0
+        for solid in self.solids:
+            end += solid.width + SEAM
+            reach = max(reach, end - SEAM + solid.right)
+        return reach - self.width
+
+    @property
+    def ascent(self) -> float:
+        return max(solid.height / 2 + solid.up for solid in self.solids)
+
+    @property
+    def descent(self) -> float:
+        return max(solid.height / 2 for solid in self.solids)
+
+
+def scale_of(flow: Flow) -> Scale:
+    """The scale on which all layers of a flow fit."""
+    forms = [(layer.portrait.form, layer.shape) for layer in flow.layers if layer.shape]
+    maps = [shape for form, shape in forms if form == "volume"]
+    rows = [shape for form, shape in forms if form == "slab"]
+    sides = [side for shape in maps for side in shape[1:]] + [min(shape) for shape in rows]
+    sides += [shape[-1] for form, shape in forms if form == "tokens"]
+    wide = [shape[0] for shape in maps] + [max(shape) for shape in rows]
+    return Scale(
+        max(sides, default=2), max([*wide, 64]), max([64, *(shape[-1] for form, shape in forms if form == "bar")])
+    )
+
+
+def body_of(layer: Layer, scale: Scale) -> Body:
+    """The solids of a layer and of what clings to it."""
+    own = _solid(layer.portrait.form, layer.portrait.kind, layer.shape, scale, layer.role)
+    before = tuple(_sliver(sliver.portrait.form, sliver.shape, scale) for sliver in layer.before)
+    after = tuple(_sliver(sliver.portrait.form, sliver.shape, scale) for sliver in layer.after)
+    return Body((*before, own, *after), len(before))
+
+
+def _sliver(form: str, shape: tuple[int, ...], scale: Scale) -> Solid:
+    whole = _solid(form, "activation", shape, scale, "layer")
+    return Solid(SLIVER, whole.height, whole.right, whole.up)
+
+
+def _solid(form: str, kind: str, shape: tuple[int, ...] | None, scale: Scale, role: str) -> Solid:
+    if role == "output":
+        return Solid(52.0, 30.0)
+    if role == "join" or form == "sign" or shape is None:
+        return Solid(2 * JOIN_RADIUS, 2 * JOIN_RADIUS)
+    if form == "block":
+        return Solid(*BLOCK)
+    if role == "sliver":
+        return _sliver(form, shape, scale)
+    if form == "volume":
+        height = scale.length(shape[-2], scale.side, SIDES)
+        depth = scale.length(shape[-1], scale.side, SIDES)
+        width = scale.length(math.prod(shape[:-2]), scale.channels, CHANNELS)
+        return Solid(width, height, round(SLANT[0] * depth, 2), round(SLANT[1] * depth, 2))
+    if form == "slab":
+        # A 1-d convolution has channels first, everything else features last.
+        time, features = shape[::-1] if kind in ("convolution", "pooling") else shape
+        width, height = scale.length(features, scale.channels, CHANNELS), scale.length(time, scale.side, SIDES)
+        return Solid(width, height, 6.0, 4.2)
+    if form == "tokens":
+        return Solid(11.0, scale.length(shape[-1] if shape else 1, scale.side, SIDES), 0.0, 0.0)
+    return Solid(11.0, scale.length(shape[-1], scale.features, FEATURES), 4.5, 3.2)
+
+
+def drawn(layer: Layer, body: Body, left: float, middle: float, words: str) -> Group:
+    """A layer's shapes: fronts centered on the line y = middle, the first one's left side at x = left."""
+    parts = [(s.portrait.kind, s.portrait.caption) for s in layer.before]
+    parts.append((layer.portrait.kind, words))
+    parts += [(s.portrait.kind, s.portrait.caption) for s in layer.after]
+    names = [s.id for s in layer.before] + [layer.id] + [s.id for s in layer.after]
+    shapes: list[Shape] = []
+    x = left
+    for place, (solid, (kind, said), name) in enumerate(zip(body.solids, parts, names, strict=True)):
+        if place == body.main and (layer.role == "join" or layer.portrait.form == "sign" or layer.shape is None):
+            shapes += _sign(layer, x, middle, said)
+        elif place == body.main and layer.role == "input":
+            shapes += _input(layer, solid, x, middle, said)
+        elif place == body.main and layer.portrait.form == "block":
+            shapes += _block(layer, solid, x, middle, said)
+        else:
+            shapes += _faces(name, kind, solid, x, middle, said, thin=place != body.main or layer.role == "sliver")
+        x += solid.width + SEAM
+    return Group(f"layer {layer.id}", tuple(shapes), words)
+
+
+def _corners(solid: Solid, x: float, middle: float) -> tuple[list[Point], list[Point], list[Point]]:
+    """The front, top and right face, each as four points."""
+    top, bottom, end = middle - solid.height / 2, middle + solid.height / 2, x + solid.width
+    right, up = solid.right, solid.up
+    front = [(x, top), (end, top), (end, bottom), (x, bottom)]
+    lid = [(x, top), (x + right, top - up), (end + right, top - up), (end, top)]
+    side = [(end, top), (end + right, top - up), (end + right, bottom - up), (end, bottom)]
+    return front, lid, side
+
+
+def _faces(id: str, kind: str, solid: Solid, x: float, middle: float, words: str, *, thin: bool) -> list[Shape]:
+    front, lid, side = _corners(solid, x, middle)
+    edge = 0.8
+    solid_share = (0.9, 0.55, 0.75) if thin else (0.34, 0.14, 0.52)
+    shapes: list[Shape] = []
+    for name, points, share in (
+        ("side", side, solid_share[2]),
+        ("lid", lid, solid_share[1]),
+        ("front", front, solid_share[0]),
+    ):
+        if name != "front" and not solid.right:
+            continue
+        # The paper under each face keeps what lies behind from shining through.
+        shapes.append(Polygon(f"{id} {name} ground", tuple(points), Style("paper", "solid", 0.0), words))
+        shapes.append(Polygon(f"{id} {name} tint", tuple(points), Style(kind, "solid", 0.0, share), words))
+        shapes.append(Polygon(f"{id} {name}", tuple(points), Style(kind, "none", edge), words))
+    return shapes
+
+
+def _input(layer: Layer, solid: Solid, x: float, middle: float, words: str) -> list[Shape]:
+    """Inputs are drawn in gray: they are given, not computed."""
+    if layer.portrait.form != "tokens":
+        return _faces(layer.id, "muted", solid, x, middle, words, thin=False)
+    top = middle - solid.height / 2
+    cells = min(max(layer.shape[-1] if layer.shape else 1, 1), 8)
+    step = solid.height / cells
+    shapes: list[Shape] = [Box(layer.id, x, top, solid.width, solid.height, Style("muted", "soft", 0.9), 2.0, words)]
+    style = Style("muted", outline=0.9)
+    for cell in range(1, cells):
+        y = round(top + cell * step, 2)
+        shapes.append(Line(f"{layer.id} cell {cell}", ((x, y), (x + solid.width, y)), style, words=words))
+    return shapes
+
+
+def _block(layer: Layer, solid: Solid, x: float, middle: float, words: str) -> list[Shape]:
+    """A closed module: a box with others behind it."""
+    top = middle - solid.height / 2
+    style = Style(layer.portrait.kind, "soft", 1.0)
+    shapes: list[Shape] = [Box(layer.id, x, top, solid.width, solid.height, style, 7.0, words)]
+    for place in range(3):
+        y = round(middle - 12 + 12 * place, 2)
+        ends = ((x + 14, y), (x + solid.width - 14, y))
+        shapes.append(
+            Line(f"{layer.id} mark {place}", ends, Style(layer.portrait.kind, outline=2.0, opacity=0.5), words=words)
+        )
+    return shapes
+
+
+def _sign(layer: Layer, x: float, middle: float, words: str) -> list[Shape]:
+    radius = JOIN_RADIUS
+    center = x + radius
+    failed = layer.portrait.note != "" or layer.portrait.caption == "?"
+    role = "warning" if failed else "ink" if layer.role == "join" else layer.portrait.kind
+    sign = layer.portrait.sign if layer.role == "join" else "?" if failed else layer.portrait.caption[:1].upper()
+    shapes: list[Shape] = [Dot(layer.id, center, middle, radius, Style("paper", "solid", 0.0), words)]
+    shapes.append(
+        Dot(f"{layer.id} ring", center, middle, radius, Style(role, "soft" if failed else "none", 1.2), words)
+    )
+    arm = 4.4
+    strokes: Iterable[tuple[Point, Point]] = {
+        "+": (((center - arm, middle), (center + arm, middle)), ((center, middle - arm), (center, middle + arm))),
+        "−": (((center - arm, middle), (center + arm, middle)),),
+        "×": (
+            ((center - 3.2, middle - 3.2), (center + 3.2, middle + 3.2)),
+            ((center - 3.2, middle + 3.2), (center + 3.2, middle - 3.2)),
+        ),
+        "‖": (
+            ((center - 2.2, middle - arm), (center - 2.2, middle + arm)),
+            ((center + 2.2, middle - arm), (center + 2.2, middle + arm)),
+        ),
+    }.get(sign, ())
+    for place, ends in enumerate(strokes):
+        shapes.append(Line(f"{layer.id} stroke {place}", ends, Style(role, outline=1.3), words=words))
+    if not strokes:
+        shapes.append(Label(center, middle + 3.9, sign, 11.0, role, "middle", bold=True))
+    return shapes
