@@ -1,4 +1,4 @@
-"""A planted or a healthy run: trained once into a folder, and opened again from there.
+"""A planted or a sound run: trained once into a folder, and opened again from there.
 
 A run that diverges leaves a folder without figures, which is all that a person then has, too.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +16,12 @@ from torch import nn
 import deepglass as dg
 from deepglass.errors import DivergedError
 from deepglass.models import CATALOGUE
+from deepglass.training.recipe import read_recipe
 from grounds import QUIET
 from planting import Planted
 
 DONE = "trial.json"
+HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -29,25 +32,34 @@ class Trial:
     folder: Path
     run: dg.Run | None
 
+    @property
+    def module(self) -> nn.Module | None:
+        """The user's module, where it was none of the families'."""
+        return self.planted.model if isinstance(self.planted.model, nn.Module) else None
 
-def tried(planted: Planted, folder: Path) -> Trial:
-    """The run in the folder, trained now unless it was before."""
-    if not (folder / DONE).exists():
+
+def checksum(paths: list[Path]) -> int:
+    """Of what is written in these files."""
+    mark = 0
+    for path in sorted(paths):
+        mark = zlib.crc32(path.read_bytes(), mark)
+    return mark
+
+
+def tried(planted: Planted, folder: Path, mark: int = 0) -> Trial:
+    """The run in the folder, trained now unless it was before, under the same mark."""
+    done = folder / DONE
+    if not done.exists() or json.loads(done.read_text(encoding="utf-8")).get("mark", 0) != mark:
         shutil.rmtree(folder, ignore_errors=True)
         diverged = False
         try:
             dg.train(planted.data, planted.model, loss=planted.loss, out=folder, **QUIET, **planted.fields)
         except DivergedError:
             diverged = True
-        (folder / DONE).write_text(json.dumps({"diverged": diverged}), encoding="utf-8")
-    if json.loads((folder / DONE).read_text(encoding="utf-8"))["diverged"]:
+        done.write_text(json.dumps({"diverged": diverged, "mark": mark}), encoding="utf-8")
+    if json.loads(done.read_text(encoding="utf-8"))["diverged"]:
         return Trial(planted, folder, None)
-    own = isinstance(planted.model, nn.Module) and not _built_by_name(folder)
-    run = dg.load(folder, planted.model if own and isinstance(planted.model, nn.Module) else None)
+    family = read_recipe(folder / "recipe.toml").model in CATALOGUE
+    run = dg.load(folder, planted.model if isinstance(planted.model, nn.Module) and not family else None)
     run.data = planted.data
     return Trial(planted, folder, run)
-
-
-def _built_by_name(folder: Path) -> bool:
-    """Whether the recipe names a family: then the folder is enough."""
-    return any(f'model = "{name}"' in (folder / "recipe.toml").read_text(encoding="utf-8") for name in CATALOGUE)
