@@ -43,7 +43,7 @@ def graph_scene(
 ) -> Scene:
     r"""A record as a picture of its operations.
 
-    values   print values and gradients;  step   the n-th of `graph.steps()`, from 0, marked and said below
+    values   print values and gradients;  step   the n-th of `graph.steps()`, from 1, marked and said below
     at       a module's path: the picture of that module alone;  rolled   loops as one turn;  most   nodes shown
 
     Raises ModelError for a module or a step that is not there, with the nearest that are.
@@ -89,9 +89,9 @@ def _said(graph: Graph, step: int) -> tuple[str, int | None]:
     """The sentence of a step of the chain rule, and the operation it is about."""
     count = 0
     for count, one in enumerate(graph.steps(), start=1):
-        if count == step + 1:
+        if count == step:
             return f"Step {step}. {one.say()}", one.operation.id
-    raise ModelError(f"{graph.title} has no step {step}: there are {count}.", next=f"give one from 0 to {count - 1}")
+    raise ModelError(f"{graph.title} has no step {step}: there are {count}.", next=f"give one from 1 to {count}")
 
 
 def _nothing(graph: Graph) -> Scene:
