@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from deepglass.seeing.flow import Flow, Layer
@@ -41,25 +41,28 @@ def shape_in_words(shape: tuple[int, ...] | None) -> str:
 
 
 def captions_of(flow: Flow) -> tuple[Caption, ...]:
-    """A caption for each layer. What clings to it is named where the legend alone would leave it open."""
-    names: dict[str, set[str]] = defaultdict(set)
+    """A caption for each layer. What clings to it is named where it is not what clings to most."""
+    names: dict[str, Counter[str]] = defaultdict(Counter)
     for layer in flow.layers:
         for one in (*layer.before, *layer.after):
-            names[one.portrait.kind].add(one.portrait.caption)
-    return tuple(_caption(layer, names) for layer in flow.layers)
+            names[one.portrait.kind][one.portrait.caption] += 1
+    usual = {max(sorted(count), key=count.__getitem__) for count in names.values()}
+    return tuple(_caption(layer, usual) for layer in flow.layers)
 
 
-def _caption(layer: Layer, names: dict[str, set[str]]) -> Caption:
+def _caption(layer: Layer, usual: set[str]) -> Caption:
     if layer.role in ("join", "output"):
         return Caption((), ())
     if layer.role == "sliver":
         both = [layer.portrait.caption, *(one.portrait.caption for one in layer.after)]
         return Caption((), tuple(clipped(plain(one), WIDEST, DETAIL) for one in both))
-    doubtful = [one.portrait.caption for one in (*layer.before, *layer.after) if len(names[one.portrait.kind]) > 1]
-    shape = (shape_in_words(layer.shape),) if layer.shape is not None else ()
+    rare = [one.portrait.caption for one in (*layer.before, *layer.after) if one.portrait.caption not in usual]
+    size = shape_in_words(layer.shape)
+    told = layer.shape is None or (len(layer.shape) == 1 and layer.portrait.caption.endswith(f" {layer.shape[0]:,}"))
+    shape = () if told else (size,)
     if layer.portrait.note:
         return Caption((clipped(layer.portrait.caption, WIDEST, CAPTION),), ("failed",))
-    return Caption(_wrapped(layer.portrait.caption), (*shape, *_wrapped(", ".join(doubtful), DETAIL)))
+    return Caption(_wrapped(layer.portrait.caption), (*shape, *_wrapped(", ".join(rare), DETAIL)))
 
 
 def _wrapped(text: str, size: float = CAPTION) -> tuple[str, ...]:

@@ -1,19 +1,21 @@
-"""Where each layer of a figure stands: rows that fit the page, lanes above one another, room for arcs and frames."""
+"""Where each layer of a figure stands: lanes above one another as close as arcs, frames and captions allow."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from deepglass.seeing.captions import Caption, captions_of
+from deepglass.seeing.captions import Caption
 from deepglass.seeing.flow import Flow, Frame
-from deepglass.seeing.lanes import Lanes, lanes_of
-from deepglass.seeing.solids import Body, body_of, scale_of
+from deepglass.seeing.solids import Body
+from deepglass.seeing.spacing import FRAME_GAP, MARGIN, STUB, Columns, columns_of
 
-MARGIN, STUB = 14.0, 18.0
-GAP, CAPTION_GAP, FRAME_GAP = 25.0, 11.0, 13.0
+BRANCH = 16.0
 ARC, FRAME_HEAD, FRAME_FOOT = 13.0, 21.0, 8.0
-LANE_GAP, ROW_GAP, CAPTION_DROP = 12.0, 26.0, 15.0
+LANE_GAP, ROW_GAP, CAPTION_DROP, LINE_ROOM = 12.0, 26.0, 15.0, 10.0
+
+Item = tuple[int, int] | str
+"""What lies above layers: a link that goes over some, or the id of a frame."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +33,17 @@ class Spot:
 
     @property
     def exit(self) -> float:
+        """Where its back ends, and the line that goes on begins."""
         return self.left + self.body.width + self.body.overhang
 
     @property
     def center(self) -> float:
-        return self.left + (self.body.width + self.body.overhang) / 2
+        return (self.left + self.exit) / 2
 
 
 @dataclass(frozen=True)
 class Room:
-    """A frame's piece in one row."""
+    """A frame's piece in one row; `first`: the one that bears its name."""
 
     frame: Frame
     left: float
@@ -52,218 +55,210 @@ class Room:
 
 @dataclass(frozen=True)
 class Placed:
-    """A flow with places. `arcs`: the height (y) of each link that goes over others; `rows`: their tops and bottoms."""
+    """A flow with places.
+
+    arcs      the height (y) of each link that goes over others
+    carriers  for links that leave by another layer's entry: that layer
+    straight  links that flow on from one row to the next;  rows   top and bottom of each
+    """
 
     flow: Flow
     spots: tuple[Spot, ...]
     rooms: tuple[Room, ...]
     arcs: dict[tuple[int, int], float]
+    carriers: dict[tuple[int, int], int]
+    straight: frozenset[tuple[int, int]]
     rows: tuple[tuple[float, float], ...]
     right: float
 
 
 def placed(flow: Flow, width: float) -> Placed:
     """Places for all layers on a page of a width."""
-    return _Placing(flow, width).result()
+    columns = columns_of(flow, width)
+    carriers = {link: carrier for link in flow.links if (carrier := columns.carrier(link)) is not None}
+    spots: dict[int, Spot] = {}
+    rooms: list[Room] = []
+    arcs: dict[tuple[int, int], float] = {}
+    rows: list[tuple[float, float]] = []
+    top = MARGIN
+    for number in range(max(columns.row, default=-1) + 1):
+        row = _Row(columns, carriers, number)
+        row.stand(top, spots)
+        rooms += row.rooms(spots)
+        arcs |= row.arcs()
+        rows.append((top, row.bottom))
+        top = row.bottom + ROW_GAP
+    ordered = tuple(spots[place] for place in range(len(flow.layers)))
+    right = max([0.0, *(max(spot.exit, spot.center + spot.caption.width / 2) for spot in ordered)])
+    right = max([right, *(room.right for room in rooms)])
+    straight = frozenset(link for link in flow.links if columns.flows_on(link))
+    return Placed(flow, ordered, tuple(rooms), arcs, carriers, straight, tuple(rows), right)
 
 
-class _Placing:
-    def __init__(self, flow: Flow, width: float) -> None:
-        self.flow, self.width = flow, width
-        scale = scale_of(flow)
-        self.bodies = [body_of(layer, scale) for layer in flow.layers]
-        self.captions = captions_of(flow)
-        self.lanes: Lanes = lanes_of(flow)
-        self.columns: list[list[int]] = [[] for _ in range(max(self.lanes.column, default=-1) + 1)]
-        for place, column in enumerate(self.lanes.column):
-            self.columns[column].append(place)
-        self.span = {frame.id: self._span(frame) for frame in flow.frames}
-        self.center, self.left_end, self.right_end = self._one_row()
-        self.row = self._rows()
+@dataclass
+class _Row:
+    """One row: how high things go above each lane's middle, then how far the lanes must be apart.
 
-    def _span(self, frame: Frame) -> tuple[int, int]:
-        columns = [self.lanes.column[place] for place in frame.layers]
-        return min(columns), max(columns)
+    Columns count double: a link begins right of its source (odd) and ends above its target (even).
+    """
 
-    def _half(self, place: int) -> float:
-        return (self.bodies[place].width + self.bodies[place].overhang) / 2
+    columns: Columns
+    carriers: dict[tuple[int, int], int]
+    number: int
+    heights: dict[int, dict[Item, float]] = field(default_factory=dict)
+    tops: dict[int, dict[int, float]] = field(default_factory=dict)
+    offset: dict[int, float] = field(default_factory=dict)
+    base: float = 0.0
+    bottom: float = 0.0
 
-    def _one_row(self) -> tuple[list[float], list[float], list[float]]:
-        """The middle and the ends of each column, were the page wide enough for all."""
-        many = max(self.lanes.lane, default=0) > 0
-        body_end: dict[int, float] = defaultdict(lambda: -GAP)
-        caption_end: dict[int, float] = defaultdict(lambda: -CAPTION_GAP)
-        center, left, right = [], [], []
-        for column, places in enumerate(self.columns):
-            x, half, words = 0.0, 0.0, 0.0
-            # Beside each other in several lanes, columns are kept apart whole, so that links pass between them.
-            extra = FRAME_GAP * sum((first == column) + (last == column - 1) for first, last in self.span.values())
-            for place in places:
-                key = 0 if many else self.lanes.lane[place]
-                caption = self.captions[place].width / 2
-                x = max(x, body_end[key] + GAP + extra + self._half(place))
-                if caption:
-                    x = max(x, caption_end[key] + CAPTION_GAP + 2 * extra + caption)
-                half, words = max(half, self._half(place)), max(words, caption)
-            for place in places:
-                key = 0 if many else self.lanes.lane[place]
-                body_end[key] = max(body_end[key], x + self._half(place))
-                caption_end[key] = max(
-                    caption_end[key], x + self.captions[place].width / 2, x + self._half(place) - CAPTION_GAP
-                )
-            center.append(x)
-            left.append(x - max(half, words))
-            right.append(x + max(half, words))
-        return center, left, right
+    def __post_init__(self) -> None:
+        self.here = [column for column, row in enumerate(self.columns.row) if row == self.number]
+        self.places = [place for column in self.here for place in self.columns.layers[column]]
+        lane = self.columns.lanes.lane
+        self.levels = sorted({lane[place] for place in self.places})
+        self.of_lane = {level: [place for place in self.places if lane[place] == level] for level in self.levels}
+        starts_framed = any(first == self.here[0] for first, _ in self.columns.span.values())
+        stub = (STUB if self.number else 4.0) + FRAME_GAP * 1.1 * starts_framed
+        self.shift = MARGIN + stub - min(self.columns.left[column] for column in self.here)
+        for level in self.levels:
+            self._raise_skyline(level)
+        for level in self.levels:
+            self.offset[level] = self._offset(level)
 
-    def _rows(self) -> list[int]:
-        """The row of each column: breaks where few links and no frame are cut, rows about equally full."""
-        count, room = len(self.columns), self.width - 2 * (MARGIN + STUB)
-        best: list[tuple[float, int]] = [(0.0, 0)] + [(float("inf"), 0)] * count
-        for end in range(1, count + 1):
-            for start in range(end - 1, -1, -1):
-                used = max(self.right_end[start:end]) - min(self.left_end[start:end])
-                if used > room and end - start > 1:
-                    break
-                slack = 0.0 if end == count and start == 0 else 60 * (1 - min(used / room, 1)) ** 2
-                cost = best[start][0] + slack + 25 + (self._cut(start) if start else 0.0)
-                if cost < best[end][0]:
-                    best[end] = (cost, start)
-        row, end, starts = [0] * count, count, []
-        while end:
-            starts.append(best[end][1])
-            end = best[end][1]
-        for number, start in enumerate(reversed(starts)):
-            row[start:] = [number] * (count - start)
-        return row
-
-    def _cut(self, column: int) -> float:
-        """What a break before a column costs."""
-        crossing = sum(self.lanes.column[one] < column <= self.lanes.column[other] for one, other in self.flow.links)
-        frames = sum(first < column <= last for first, last in self.span.values())
-        return 40.0 * max(crossing - 1, 0) + 60.0 * frames
-
-    def result(self) -> Placed:
-        spots: dict[int, Spot] = {}
-        rooms: list[Room] = []
-        arcs: dict[tuple[int, int], float] = {}
-        rows: list[tuple[float, float]] = []
-        top = MARGIN
-        for row in range(max(self.row, default=-1) + 1):
-            bottom = self._place_row(row, top, spots, rooms, arcs)
-            rows.append((top, bottom))
-            top = bottom + ROW_GAP
-        ordered = tuple(spots[place] for place in range(len(self.flow.layers)))
-        right = max((max(spot.exit, spot.center + spot.caption.width / 2) for spot in ordered), default=0.0)
-        right = max([right, *(room.right for room in rooms)])
-        return Placed(self.flow, ordered, tuple(rooms), arcs, tuple(rows), right)
-
-    def _place_row(
-        self, row: int, top: float, spots: dict[int, Spot], rooms: list[Room], arcs: dict[tuple[int, int], float]
-    ) -> float:
-        """Fills in the spots, frames and arcs of one row; its bottom."""
-        columns = [column for column in range(len(self.columns)) if self.row[column] == row]
-        places = [place for column in columns for place in self.columns[column]]
-        shift = MARGIN + (STUB if row else 4.0) - min(self.left_end[column] for column in columns)
-        shift += FRAME_GAP * sum(first == columns[0] for first, _ in self.span.values()) * 0.6
-        levels = sorted({self.lanes.lane[place] for place in places})
-        heights = {lane: self._skyline(row, lane, levels) for lane in levels}
-        middle, y = {}, top
-        for lane in reversed(levels):
-            here = [place for place in places if self.lanes.lane[place] == lane]
-            tall = max(heights[lane].values(), default=0.0)
-            middle[lane] = y + max([tall, *(self.bodies[place].ascent for place in here)])
-            below = max(self.bodies[place].descent for place in here)
-            words = max(self.captions[place].height for place in here)
-            foot = self._foot(columns) if lane == levels[0] else 0.0
-            y = middle[lane] + below + (CAPTION_DROP - 11 + words if words else 0.0) + foot + LANE_GAP
-            for place in here:
-                left = self.center[self.lanes.column[place]] + shift - self._half(place)
-                spots[place] = Spot(
-                    row, self.lanes.column[place], lane, left, middle[lane], self.bodies[place],
-                    self.captions[place], middle[lane] + below + CAPTION_DROP,
-                )  # fmt: skip
-        bottom = y - LANE_GAP
-        for item, height in ((item, height) for lane in levels for item, height in heights[lane].items()):
-            if isinstance(item, tuple):
-                arcs[item] = middle[self.lanes.lane[item[0]]] - height
-        self._rooms(columns, shift, heights, middle, spots, bottom, rooms)
-        return bottom
-
-    def _foot(self, columns: list[int]) -> float:
-        depth = [sum(first <= column <= last for first, last in self.span.values()) for column in columns]
-        return FRAME_FOOT * max(depth, default=0)
-
-    def _skyline(self, row: int, lane: int, levels: list[int]) -> dict[tuple[int, int] | str, float]:
-        """How high above the lane's middle each arc and frame goes, so that none crosses what it spans.
-
-        Columns count double: an arc begins right of its source (odd) and ends above its target (even).
-        """
+    def _raise_skyline(self, level: int) -> None:
+        """How high above a lane's middle each arc and frame goes, so that none crosses what it spans."""
         tops: dict[int, float] = defaultdict(float)
-        for place, at in enumerate(self.lanes.column):
-            if self.row[at] == row and self.lanes.lane[place] == lane:
-                tops[2 * at] = max(tops[2 * at], self.bodies[place].ascent)
-        items: list[tuple[int, int, int, tuple[int, int] | str]] = []
-        for link in self.flow.links:
-            span = self.arc_span(link, row, lane)
-            if span:
-                items.append((span[1] - span[0], span[0], span[1], link))
-        for frame in reversed(self.flow.frames):
-            first, last = self.span[frame.id]
-            inside = [column for column in range(first, last + 1) if self.row[column] == row]
-            highest = max(self.lanes.lane[place] for place in frame.layers)
-            if inside and min(highest, levels[-1]) == lane:
-                items.append((2 * (inside[-1] - inside[0]) + 1, 2 * inside[0], 2 * inside[-1] + 1, frame.id))
-        found: dict[tuple[int, int] | str, float] = {}
-        for _, first, last, item in sorted(items, key=lambda one: one[:3]):
+        for place in self.of_lane[level]:
+            at = 2 * self.columns.lanes.column[place]
+            tops[at] = max(tops[at], self.columns.bodies[place].ascent)
+        found: dict[Item, float] = {}
+        for _, first, last, item in sorted(self._items(level), key=lambda one: one[:3]):
             over = max(tops[at] for at in range(first, last + 1))
             found[item] = over + (FRAME_HEAD if isinstance(item, str) else ARC)
             tops.update(dict.fromkeys(range(first, last + 1), found[item]))
-        return found
+        self.heights[level], self.tops[level] = found, tops
 
-    def arc_span(self, link: tuple[int, int], row: int, lane: int) -> tuple[int, int] | None:
-        """The half-columns that a link passes over in a row of a lane, if it has to go over anything there."""
-        one, other = link
-        start, end = self.lanes.column[one], self.lanes.column[other]
-        if self.row[start] != row and self.row[end] != row:
+    def _items(self, level: int) -> list[tuple[int, int, int, Item]]:
+        """What lies above a lane's layers, with its length, first and last half-column."""
+        items: list[tuple[int, int, int, Item]] = []
+        for link in self.columns.flow.links:
+            span = self._arc_span(link, level)
+            if span:
+                items.append((span[1] - span[0], *span, link))
+        for frame in reversed(self.columns.flow.frames):
+            inside = self._inside(frame)
+            if inside and self._top_level(frame) == level:
+                items.append((2 * (inside[-1] - inside[0]) + 1, 2 * inside[0], 2 * inside[-1] + 1, frame.id))
+        return items
+
+    def _inside(self, frame: Frame) -> list[int]:
+        first, last = self.columns.span[frame.id]
+        return [column for column in self.here if first <= column <= last]
+
+    def _top_level(self, frame: Frame) -> int:
+        return max((self.columns.lanes.lane[one] for one in frame.layers if one in self.places), default=-1)
+
+    def _arc_span(self, link: tuple[int, int], level: int) -> tuple[int, int] | None:
+        """The half-columns that a link passes over in this row, if it has to go over anything in this lane."""
+        columns, (one, other) = self.columns, link
+        start, end = columns.lanes.column[one], columns.lanes.column[other]
+        rows = (columns.row[start], columns.row[end])
+        carrier = self.carriers.get(link)
+        if self.number not in rows:
             return None
-        if self.row[start] != self.row[end]:
-            if self._flows_on(link):
-                return None
-            at, level = (start, self.lanes.lane[one]) if self.row[start] == row else (end, self.lanes.lane[other])
-            half = 2 * at + (self.row[start] == row)
-            return (half, half) if level == lane else None
-        if self.lanes.lane[one] != lane or self.lanes.lane[other] < lane:
+        if rows[0] != rows[1] and carrier is None:
+            at, lane = (2 * start + 1, one) if rows[0] == self.number else (2 * end, other)
+            return (at, at) if columns.lanes.lane[lane] == level and not columns.flows_on(link) else None
+        if columns.row[end] != self.number or columns.lanes.lane[one] != level or columns.lanes.lane[other] < level:
             return None
-        between = any(
-            self.lanes.lane[place] == lane and start < self.lanes.column[place] < end
-            for place in range(len(self.flow.layers))
+        first = 2 * start + 1 if carrier is None else 2 * columns.lanes.column[carrier]
+        lanes = columns.lanes
+        between = any(first < 2 * lanes.column[place] < 2 * end for place in self.of_lane[level]) or carrier is not None
+        return (first, 2 * end) if between else None
+
+    def _below(self, level: int) -> tuple[float, float]:
+        """How far the layers of a lane reach below its middle, without and with their captions."""
+        body = max(self.columns.bodies[place].descent for place in self.of_lane[level])
+        words = max(self.columns.captions[place].height for place in self.of_lane[level])
+        return body, body + (words + CAPTION_DROP - 11 if words else 0.0)
+
+    def _offset(self, level: int) -> float:
+        """How far a lane's middle lies above the trunk's: clear of what the lanes below have under its layers."""
+        need = 0.0
+        lanes, links = self.columns.lanes, self.columns.flow.links
+        below = self._below(level)[1] + LANE_GAP
+        for place in self.of_lane[level]:
+            column = lanes.column[place]
+            ends = [lanes.column[one if other == place else other] for one, other in links if place in (one, other)]
+            beside = [end for end in ends if end in self.here]
+            for lower in (lower for lower in self.levels if lower < level):
+                base, tops = self.offset[lower], self.tops[lower]
+                need = max(need, base + max(tops[2 * column], tops[2 * column + 1]) + below)
+                for at in range(2 * min([column, *beside]) + 1, 2 * max([column, *beside])):
+                    need = max(need, base + tops[at] + LINE_ROOM)
+        return need
+
+    def stand(self, top: float, spots: dict[int, Spot]) -> None:
+        """Fills in the spots of the row's layers, the highest thing at `top`."""
+        tall = max(
+            self.offset[level] + max([*self.tops[level].values(), *(self.columns.bodies[p].ascent for p in places)])
+            for level, places in self.of_lane.items()
         )
-        return (2 * start + 1, 2 * end) if between else None
+        self.base = top + max([tall, *(self._frame_height(frame) for frame in self.columns.flow.frames)])
+        for level, places in self.of_lane.items():
+            middle = self.base - self.offset[level]
+            below = self._below(level)[0]
+            for place in places:
+                column = self.columns.lanes.column[place]
+                left = self.columns.center[column] + self.shift - self.columns.half(place)
+                spots[place] = Spot(
+                    self.number, column, level, left, middle, self.columns.bodies[place],
+                    self.columns.captions[place], middle + below + CAPTION_DROP,
+                )  # fmt: skip
+        depth = [sum(a <= column <= b for a, b in self.columns.span.values()) for column in self.here]
+        lowest = max(self._below(level)[1] - self.offset[level] for level in self.levels)
+        self.bottom = self.base + lowest + FRAME_FOOT * max(depth, default=0)
 
-    def _flows_on(self, link: tuple[int, int]) -> bool:
-        """Whether a link goes straight on from the end of a row to the start of the next."""
-        one, other = link
-        start, end = self.lanes.column[one], self.lanes.column[other]
-        if self.lanes.lane[one] != 0 or self.lanes.lane[other] != 0 or self.row[end] != self.row[start] + 1:
-            return False
-        between = [p for p, at in enumerate(self.lanes.column) if self.lanes.lane[p] == 0 and start < at < end]
-        return not between
+    def _frame_height(self, frame: Frame) -> float:
+        """How high a frame goes above the trunk's middle; 0 where it has no part in this row."""
+        inside = self._inside(frame)
+        if not inside or self._top_level(frame) not in self.levels:
+            return 0.0
+        level = self._top_level(frame)
+        own = self.offset[level] + self.heights[level][frame.id]
+        spans = range(2 * inside[0], 2 * inside[-1] + 1)
+        lower = [self.offset[j] + self.tops[j][at] + FRAME_HEAD for j in self.levels if j < level for at in spans]
+        return max([own, *lower])
 
-    def _rooms(
-        self, columns: list[int], shift: float, heights: dict[int, dict[tuple[int, int] | str, float]],
-        middle: dict[int, float], spots: dict[int, Spot], bottom: float, rooms: list[Room],
-    ) -> None:  # fmt: skip
-        for frame in self.flow.frames:
-            first, last = self.span[frame.id]
-            inside = [column for column in columns if first <= column <= last]
-            lane = next((lane for lane in heights if frame.id in heights[lane]), None)
-            if not inside or lane is None:
+    def arcs(self) -> dict[tuple[int, int], float]:
+        """The height of each link that goes over layers of this row."""
+        return {
+            item: self.base - self.offset[level] - height
+            for level, heights in self.heights.items()
+            for item, height in heights.items()
+            if isinstance(item, tuple)
+        }
+
+    def rooms(self, spots: dict[int, Spot]) -> list[Room]:
+        """The frames' pieces in this row."""
+        rooms = []
+        frames = self.columns.flow.frames
+        for frame in frames:
+            inside = self._inside(frame)
+            if not inside or self._top_level(frame) not in self.levels:
                 continue
-            around = sum(o != frame and set(frame.layers) < set(o.layers) for o in self.flow.frames)
-            within = sum(o != frame and set(o.layers) < set(frame.layers) for o in self.flow.frames)
-            pad = FRAME_GAP * (0.62 + 0.5 * within)
-            rooms.append(Room(
-                frame, min(self.left_end[c] for c in inside) + shift - pad, middle[lane] - heights[lane][frame.id],
-                max(self.right_end[c] for c in inside) + shift + pad, bottom - FRAME_FOOT * around, inside[0] == first,
-            ))  # fmt: skip
+            around = sum(set(frame.layers) < set(other.layers) for other in frames)
+            within = sum(set(other.layers) < set(frame.layers) for other in frames)
+            pad = FRAME_GAP * (0.6 + 0.4 * within)
+            left = min(self.columns.left[column] for column in inside) + self.shift - pad
+            entries = [
+                spots[carrier].left
+                for carrier in self.carriers.values()
+                if carrier in frame.layers and carrier in spots
+            ]
+            left = min([left, *(entry - BRANCH - 7 for entry in entries if entry > left)])
+            right = max(self.columns.right[column] for column in inside) + self.shift + pad
+            first = inside[0] == self.columns.span[frame.id][0]
+            top, bottom = self.base - self._frame_height(frame), self.bottom - FRAME_FOOT * around
+            rooms.append(Room(frame, left, top, right, bottom, first))
+        return rooms

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 
 from deepglass.seeing.flow import Flow
-from deepglass.seeing.placing import MARGIN, ROW_GAP, Placed
+from deepglass.seeing.placing import BRANCH, ROW_GAP, Placed
 from deepglass.seeing.scene import Dot, Label, Line, Point, Shape, Style
 from deepglass.seeing.solids import JOIN_RADIUS
+from deepglass.seeing.spacing import MARGIN
 
 NEAR, LEAVE, ENTER, BEND = 3.0, 7.0, 11.0, 7.0
 LINK = Style("muted", outline=1.15)
@@ -23,7 +24,8 @@ def links_drawn(placed: Placed) -> tuple[Shape, ...]:
         name = f"link {placed.flow.layers[one].id} {placed.flow.layers[other].id}"
         words = f"{_named(placed.flow, one)} → {_named(placed.flow, other)}"
         height = placed.arcs.get((one, other))
-        if start.row != end.row and (height is not None or (one, other) not in _onward(placed)):
+        carried = (one, other) in placed.carriers
+        if start.row != end.row and not carried and (one, other) not in placed.straight:
             number = tags.setdefault(one, len(tags) + 1)
             shapes += _tagged(placed, one, other, number, name, words)
             continue
@@ -38,15 +40,6 @@ def _named(flow: Flow, place: int) -> str:
     return flow.layers[place].path or flow.layers[place].portrait.caption
 
 
-def _onward(placed: Placed) -> set[tuple[int, int]]:
-    return {
-        (one, other)
-        for one, other in placed.flow.links
-        if placed.spots[other].row == placed.spots[one].row + 1
-        and placed.spots[one].lane == placed.spots[other].lane == 0
-    }
-
-
 def _is_join(placed: Placed, place: int) -> bool:
     return placed.flow.layers[place].role == "join"
 
@@ -56,7 +49,10 @@ def _way(placed: Placed, one: int, other: int, height: float | None) -> tuple[li
     start, end = placed.spots[one], placed.spots[other]
     out, leave, entry = start.exit + NEAR, start.exit + LEAVE, end.left - NEAR
     at, to = start.middle, end.middle
-    if start.row != end.row:
+    carrier = placed.carriers.get((one, other))
+    if carrier is not None:
+        leave, at = placed.spots[carrier].left - BRANCH, placed.spots[carrier].middle
+    elif start.row != end.row:
         channel = placed.rows[start.row][1] + ROW_GAP / 2
         return [
             (out, at),

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from deepglass.seeing.flow import Flow, Layer
 from deepglass.seeing.scene import Box, Dot, Group, Label, Line, Point, Polygon, Shape, Style
 
-SIDES, CHANNELS, FEATURES = (12.0, 92.0), (5.0, 36.0), (12.0, 104.0)
+SIDES, CHANNELS, FEATURES = (12.0, 92.0), (5.0, 36.0), (12.0, 96.0)
+BENT = 1.5
 SLANT = (0.30, 0.21)
 SLIVER, SEAM = 4.5, 1.5
 JOIN_RADIUS = 8.5
@@ -26,8 +27,9 @@ class Scale:
 
     def length(self, value: int, largest: int, ends: tuple[float, float]) -> float:
         """log(value) between the two ends: 1 is the least, the largest in the picture the most."""
-        share = math.log(max(value, 1)) / math.log(max(largest, 2))
-        return round(ends[0] + (ends[1] - ends[0]) * min(share, 1.0), 2)
+        share = min(math.log(max(value, 1)) / math.log(max(largest, 2)), 1.0)
+        # The logarithm alone makes a hall and a chamber look alike; bent a little, halving is seen.
+        return round(ends[0] + (ends[1] - ends[0]) * share**BENT, 2)
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def scale_of(flow: Flow) -> Scale:
     sides += [shape[-1] for form, shape in forms if form == "tokens"]
     wide = [shape[0] for shape in maps] + [max(shape) for shape in rows]
     return Scale(
-        max(sides, default=2), max([*wide, 64]), max([64, *(shape[-1] for form, shape in forms if form == "bar")])
+        max(sides, default=2), max([*wide, 64]), max([512, *(shape[-1] for form, shape in forms if form == "bar")])
     )
 
 
@@ -154,7 +156,7 @@ def _corners(solid: Solid, x: float, middle: float) -> tuple[list[Point], list[P
 def _faces(id: str, kind: str, solid: Solid, x: float, middle: float, words: str, *, thin: bool) -> list[Shape]:
     front, lid, side = _corners(solid, x, middle)
     edge = 0.8
-    solid_share = (0.9, 0.55, 0.75) if thin else (0.34, 0.14, 0.52)
+    solid_share = (0.66, 0.42, 0.5) if thin else (0.32, 0.13, 0.48)
     shapes: list[Shape] = []
     for name, points, share in (
         ("side", side, solid_share[2]),
