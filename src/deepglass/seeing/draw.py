@@ -24,6 +24,7 @@ from deepglass.tracing.graph import Graph
 from deepglass.tracing.record import record
 
 FEW_OPERATIONS = 12
+EXAMPLES = 2
 
 
 @dataclass(frozen=True)
@@ -122,11 +123,10 @@ def _recorded(thing: Any, inputs: tuple[Any, ...], loss: Any, options: dict[str,
     """The record of whatever was handed over."""
     if isinstance(thing, Graph):
         return thing
-    batch = None
     if not isinstance(thing, nn.Module) and isinstance(getattr(thing, "model", None), nn.Module):
-        batch, thing = getattr(thing, "batch", None), thing.model
-    if not inputs and options is None and callable(batch):
-        inputs = tuple(batch(count=2).inputs)
+        if not inputs and options is None and hasattr(thing, "batch"):
+            inputs = tuple(thing.batch(count=EXAMPLES).inputs)
+        thing = thing.model
     if isinstance(thing, nn.Module) and not inputs and options is None:
         return record_guessed(thing, loss)
     return record(thing, *inputs, loss=loss, options=options)

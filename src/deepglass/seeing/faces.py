@@ -22,7 +22,10 @@ TELLING = ("attention", "recurrent", "convolution", "linear", "embedding", "norm
 
 @dataclass(frozen=True)
 class Face:
-    """A node's words: `lines` under its title as (text, role); `role` colors it, `words` are its tooltip."""
+    """A node's words: `lines` under its title as (text, role); `role` colors it, `words` are its tooltip.
+
+    A quiet one is said in one line.
+    """
 
     title: str
     lines: tuple[tuple[str, str], ...]
@@ -30,6 +33,7 @@ class Face:
     form: Literal["operation", "module", "end"]
     words: str
     alarm: bool = False
+    quiet: bool = False
 
 
 def face_of(graph: Graph, part: Part, prefix: str = "", *, values: bool = False) -> Face:
@@ -56,12 +60,18 @@ def face_of(graph: Graph, part: Part, prefix: str = "", *, values: bool = False)
         face = Face(name, ((f"{operation.name} → {shape}", "muted"),), operation.kind, "operation", "")
     title = face.title + (f" × {part.times}" if part.times > 1 else "")
     shown = face.lines + (_numbers(given) if values and given else ())
+    quiet = face.form == "operation" and operation.kind in QUIET and not values and not alarm
     role = "warning" if alarm else face.role
-    return Face(title, shown, role, face.form, _words(graph, part, given), alarm)
+    return Face(
+        title, ((shape, "muted"),) if quiet else shown, role, face.form, _words(graph, part, given), alarm, quiet
+    )
 
 
 def face_size(face: Face) -> Point:
     """Room for a face's words."""
+    if face.quiet:
+        width = text_width(face.title, LINE) + text_width(face.lines[0][0], LINE) + 24.0
+        return round(min(max(width, LEAST_WIDTH), MOST_WIDTH), 1), 22.0
     widest = max([text_width(face.title, TITLE, bold=True), *(text_width(text, LINE) for text, _ in face.lines)])
     width = min(max(widest + 22.0, LEAST_WIDTH), MOST_WIDTH)
     return round(width, 1), 10.0 + TITLE + LEAD * len(face.lines)

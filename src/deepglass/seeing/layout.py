@@ -14,6 +14,8 @@ from deepglass.seeing.aligning import middles
 from deepglass.seeing.ranking import Link, Ranking, rank
 from deepglass.seeing.scene import Point
 
+LOWERED = 24.0
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -47,7 +49,9 @@ def arrange(
     across = middles(ranking, widths, gap)
     tops, heights = _rows(ranking, sizes, rise)
     number = {node: row for row, layer in enumerate(ranking.layers) for node in layer}
-    places = tuple((across[node], tops[number[node]] + heights[number[node]] / 2) for node in range(len(sizes)))
+    places = tuple(
+        (across[node], _down(tops[number[node]], heights[number[node]], sizes[node][1])) for node in range(len(sizes))
+    )
     routes = []
     for link, chain, turned in zip(links, ranking.chains, ranking.turned, strict=True):
         if not chain:
@@ -70,6 +74,11 @@ def _rows(ranking: Ranking, sizes: Sequence[Point], rise: float) -> tuple[list[f
         tops.append(top)
         top += height + rise
     return tops, heights
+
+
+def _down(top: float, height: float, own: float) -> float:
+    """The y of a node in its layer: the middle, but beside something much taller not far from the top."""
+    return top + own / 2 + min((height - own) / 2, LOWERED)
 
 
 def _stops(

@@ -214,13 +214,25 @@ def _box_and_words(frame: Frame, x: float, y: float, face: Face, spoken: bool) -
         shapes.append(Box("", x + 3, y + 3, frame.width - 6, frame.height - 6, Style(face.role, "none", 0.7), 4.0))
     if spoken:
         shapes.append(Box("", x - 5, y - 5, frame.width + 10, frame.height + 10, Style("accent", "none", 2.0), 10.0))
-    middle = x + frame.width / 2
-    top = y + (frame.height - (TITLE + LEAD * len(face.lines))) / 2 + TITLE - 2
-    shapes.append(
-        Label(middle, top, fitted(face.title, TITLE, frame.width, bold=True), TITLE, "ink", "middle", bold=True)
-    )
+    return shapes + _words(face, frame.width, frame.height, x, y)
+
+
+def _words(face: Face, width: float, height: float, x: float, y: float) -> list[Shape]:
+    """A node's text: in the middle, line under line; of a quiet one all in one line."""
+    if face.quiet:
+        shape = fitted(face.lines[0][0], LINE, width)
+        name = fitted(face.title, LINE, width - text_width(shape, LINE) - 8)
+        both = text_width(name, LINE) + text_width(shape, LINE) + 8
+        left = x + (width - both) / 2
+        right = Label(left + both, y + height / 2 + 3.8, shape, LINE, "muted", "end")
+        return [Label(left, y + height / 2 + 3.8, name, LINE, "ink"), right]
+    middle = x + width / 2
+    top = y + (height - (TITLE + LEAD * len(face.lines))) / 2 + TITLE - 2
+    shapes: list[Shape] = [
+        Label(middle, top, fitted(face.title, TITLE, width, bold=True), TITLE, "ink", "middle", bold=True)
+    ]
     for row, (text, role) in enumerate(face.lines, start=1):
-        shapes.append(Label(middle, top + LEAD * row, fitted(text, LINE, frame.width), LINE, role, "middle"))
+        shapes.append(Label(middle, top + LEAD * row, fitted(text, LINE, width), LINE, role, "middle"))
     return shapes
 
 
