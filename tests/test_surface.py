@@ -12,7 +12,9 @@ from deepglass.cli import FIELDS
 from deepglass.models import CATALOGUE
 from deepglass.training.recipe import KINDS
 
-NAMES = ["Data", "DeepglassError", "Recipe", "Run", "load", "read", "train"]
+NAMES = [
+    "Data", "DeepglassError", "Recipe", "Run", "attribute", "diagnose", "draw", "load", "probe", "read", "record", "train",
+]  # fmt: skip
 FLAGS = {
     "train": {"target", "model", "epochs", "minutes", "seed", "out", "device", "set", "resume", "json"},
     "evaluate": {"json"},

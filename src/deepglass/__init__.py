@@ -6,6 +6,11 @@
     run.metrics, run.path, run.predict(rows)
     run = dg.load(run.path)
 
+    dg.draw(module, x)              what it is made of: layers, neurons, the graph of operations, a table
+    dg.record(module, x, loss=f)    every operation with its values and gradients
+    dg.probe, dg.attribute          what flows at named places; which inputs mattered
+    dg.diagnose(run)                what is wrong, where, why, and what cures it
+
 The names below are loaded on first use, so `import deepglass` and `deepglass --help` do not wait for torch.
 """
 
@@ -17,6 +22,11 @@ if TYPE_CHECKING:
     from deepglass.data.sources import read
     from deepglass.errors import DeepglassError
     from deepglass.experiment import train
+    from deepglass.seeing.attribution import attribute
+    from deepglass.seeing.diagnose import diagnose
+    from deepglass.seeing.draw import draw
+    from deepglass.seeing.probe import probe
+    from deepglass.tracing.record import record
     from deepglass.training.recipe import Recipe
     from deepglass.training.run import Run, load
 
@@ -31,9 +41,16 @@ PUBLIC = {
     "Recipe": "deepglass.training.recipe",
     "Run": "deepglass.training.run",
     "DeepglassError": "deepglass.errors",
+    "record": "deepglass.tracing.record",
+    "draw": "deepglass.seeing.draw",
+    "probe": "deepglass.seeing.probe",
+    "attribute": "deepglass.seeing.attribution",
+    "diagnose": "deepglass.seeing.diagnose",
 }
 
-__all__ = ["Data", "DeepglassError", "Recipe", "Run", "load", "read", "train"]
+__all__ = [
+    "Data", "DeepglassError", "Recipe", "Run", "attribute", "diagnose", "draw", "load", "probe", "read", "record", "train",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

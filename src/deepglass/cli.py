@@ -68,6 +68,7 @@ def train(
 ) -> None:
     """Train a network on DATA, judge it on rows it never saw, and compare it with simple baselines."""
     from deepglass.experiment import train as run_training
+    from deepglass.seeing.report import read_seen
     from deepglass.training.progress import Shown
 
     given = {"target": target, "model": model, "epochs": epochs, "minutes": minutes, "seed": seed, "device": device}
@@ -80,7 +81,7 @@ def train(
         raise typer.Exit(130) from None
     finally:
         shown.close()
-    print_run(run)
+    print_run(run, read_seen(run.path).get("diagnosis", {}).get("findings", ()))
     if as_json:
         print_json(run.outcome)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from deepglass.data.schema import PartName
 from deepglass.seeing.baselines import judge_baselines, verdict
+from deepglass.seeing.looking import keep_seen
 from deepglass.seeing.mistakes import find_mistakes
 from deepglass.seeing.report import write_report
 from deepglass.training.checkpoint import write_json
@@ -43,6 +44,8 @@ def judge_run(run: Run, metric: str, facts: dict[str, Any], begun: float, say: C
     run.summary = summary
     write_json(run.path / "run.json", summary)
     if run.recipe.report:
+        say("looking inside")
+        keep_seen(run)
         write_report(run.path)
 
 

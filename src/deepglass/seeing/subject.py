@@ -42,8 +42,8 @@ class Subject:
 def open_subject(named: str) -> Subject:
     """The subject of a name: RUN, FILE.py, or FILE.py:NAME for one of several modules.
 
-    In the file, a variable `inputs` (a tensor, or a tuple of them) is what the module is run on. Raises RunError or
-    ModelError where there is nothing to look at.
+    In the file, a variable `inputs` is what the module is run on: a tensor, a tuple of them, or a dict of such by the
+    names of the modules. Raises RunError or ModelError where there is nothing to look at.
     """
     path = Path(named).expanduser()
     if path.is_dir():
@@ -85,6 +85,7 @@ def _of_code(path: Path, name: str) -> Subject:
         raise ModelError(f"{path}: defines {found}.", next=f"name one: {path}:NAME")
     chosen = chosen or next(iter(modules))
     given = getattr(code, "inputs", ())
+    given = given.get(chosen, ()) if isinstance(given, dict) else given
     inputs = tuple(given) if isinstance(given, tuple | list) else (given,)
     return Subject(f"{path.name}:{chosen}", _built(modules[chosen], path, chosen), inputs)
 
