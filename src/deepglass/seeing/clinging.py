@@ -97,6 +97,8 @@ class _Clinging:
                 self.holder[place] = user
                 for source in node.sources:
                     self.users[source] = [user if one == place else one for one in self.users[source]]
+        for place in sorted(self.holder, reverse=True):
+            self.holder[place] = self.holder.get(self.holder[place], self.holder[place])
 
     def _hold(self, place: int, node: Node) -> None:
         self.holder[place] = place
