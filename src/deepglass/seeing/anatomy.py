@@ -1,7 +1,6 @@
 """A module's layers on one batch: what each gives and gets back, what follows it, whether a gradient reaches it.
 
-The module is looked at in a copy, so that no statistic, gradient or random state of it changes. What follows a layer is
-read from the graph that autograd writes, and so is found whether it is a module or a function called in `forward`.
+The module is looked at in a copy, so that no statistic, gradient or random state of it changes.
 """
 
 from __future__ import annotations
@@ -15,27 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-BENDS = {
-    "Relu": "relu", "Hardtanh": "tanh", "Sigmoid": "sigmoid", "Tanh": "tanh", "LeakyRelu": "leaky_relu",
-    "Gelu": "gelu", "Silu": "silu", "Softmax": "softmax", "LogSoftmax": "log_softmax", "Elu": "elu",
-    "Softplus": "softplus", "LogSigmoid": "log_sigmoid", "Log": "log", "Sqrt": "sqrt", "Div": "div", "Exp": "exp",
-    "Pow": "pow", "Log1P": "log1p", "Acos": "acos", "Asin": "asin", "Reciprocal": "reciprocal", "Rsqrt": "rsqrt",
-}  # fmt: skip
-"""Autograd's names of what bends a signal, or can make NaN of it, and ours."""
-
-PASSING = {
-    "View", "ReshapeAlias", "UnsafeView", "T", "Permute", "Transpose", "Expand", "Clone", "Squeeze", "Unsqueeze", "Slice",
-    "NativeDropout", "NativeBatchNorm", "CudnnBatchNorm", "NativeLayerNorm", "NativeGroupNorm", "ToCopy", "Mul", "Add",
-    "MaxPool2DWithIndices", "AvgPool2D", "Select", "Alias",
-}  # fmt: skip
-"""Operations that stand between a layer and its activation and leave a unit a unit."""
+from deepglass.seeing.bends import bend_of, following, users_of
 
 MATRICES = (nn.Linear, nn.modules.conv._ConvNd, nn.RNNBase, nn.RNNCellBase)
 GATES = {"LSTM": 4, "LSTMCell": 4, "GRU": 3, "GRUCell": 3}
 
 # Where |output| of tanh passes 0.97, and where sigmoid comes as near to 0 or 1: the slope is below 6 % of its largest.
 SATURATED = {"tanh": 2.09, "sigmoid": 4.18}
-FEW_STEPS = 6
 
 
 @dataclass(frozen=True)
@@ -107,7 +92,8 @@ def examine(module: nn.Module, inputs: tuple[Any, ...], loss: Callable[[nn.Modul
     """The anatomy of a module on a batch. `loss` takes the module and gives one number; without one, gradients are
     those of a fixed random direction of the outputs, which tells what is reached, but not how strongly.
 
-    `training` puts the copy in training mode first. What the module raises is kept as `failure`; the layers that ran are then still told.
+    `training` puts the copy in training mode first. What the module raises is kept as `failure`; the layers that ran
+    are then still told.
 
     >>> net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
     >>> [(layer.path, layer.followed) for layer in examine(net, (torch.zeros(2, 3),)).layers]
@@ -186,7 +172,7 @@ def _run(body: nn.Module, inputs: tuple[Any, ...], loss: Callable[[nn.Module], T
 
 def _told(body: nn.Module, seen: _Seen, inputs: tuple[Any, ...], value: float, *, judged: bool,
           failure: str) -> Anatomy:  # fmt: skip
-    users = _users(seen.last)
+    users = users_of(seen.last)
     parts = dict(_parts(body))
     order = [*seen.order, *(path for path in parts if path not in seen.outputs)]
     layers = tuple(_layer(path, parts[path], seen, users) for path in order)
@@ -194,7 +180,7 @@ def _told(body: nn.Module, seen: _Seen, inputs: tuple[Any, ...], value: float, *
     scale = max((_rms(t) for t in floats), default=math.nan)
     examples = next((len(t) for t in _tensors(inputs) if t.dim()), 0)
     shape = () if seen.last is None else tuple(seen.last.shape)
-    ending = _bend(seen.last.grad_fn) if seen.last is not None else ""
+    ending = bend_of(seen.last.grad_fn) if seen.last is not None else ""
     return Anatomy(layers, ending, value if judged else math.nan, judged, examples, shape, scale, failure)
 
 
@@ -204,13 +190,14 @@ def _layer(path: str, module: nn.Module, seen: _Seen, users: dict[Any, list[Any]
     output = seen.outputs.get(path)
     batch_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
     fan_in = weight[0].numel() if weight is not None and isinstance(module, MATRICES) else 0
-    followed = "" if output is None else _following(output.grad_fn, users)
+    followed = "" if output is None else following(output.grad_fn, users)
     facts = {} if output is None else _figures(output, _itself(module) or followed)
     gradients = [w.grad for w in own if w.grad is not None]
     return Layer(
         path, type(module).__name__, followed, fan_in, len(weight) if weight is not None and fan_in else 0,
         gain=_rms(weight) * math.sqrt(fan_in) if weight is not None and fan_in else math.nan,
-        alike=weight is not None and fan_in > 0 and _alike(weight, GATES.get(type(module).__name__, 1)), ran=output is not None, weighty=bool(own),
+        alike=weight is not None and fan_in > 0 and _alike(weight, GATES.get(type(module).__name__, 1)),
+        ran=output is not None, weighty=bool(own),
         free=any(w.requires_grad for w in own), reached=bool(gradients) if own else True,
         weight_gradient=_rms(torch.cat([g.flatten() for g in gradients])) if gradients else math.nan,
         given_bad=seen.given_bad.get(path, False), batch_norm=batch_norm, training=module.training,
@@ -248,56 +235,6 @@ def _parts(body: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     for path, module in body.named_modules():
         if next(module.children(), None) is None or next(module.parameters(recurse=False), None) is not None:
             yield path, module
-
-
-def _users(last: Tensor | None) -> dict[Any, list[Any]]:
-    """For every node of autograd's graph, the nodes that read its output."""
-    found: dict[Any, list[Any]] = {}
-    waiting = [last.grad_fn] if last is not None and last.grad_fn is not None else []
-    seen = set(waiting)
-    while waiting:
-        node = waiting.pop()
-        for before, _ in node.next_functions:
-            if before is None:
-                continue
-            found.setdefault(before, []).append(node)
-            if before not in seen:
-                seen.add(before)
-                waiting.append(before)
-    return found
-
-
-def _following(node: Any, users: dict[Any, list[Any]]) -> str:
-    """The activation that a layer's output goes into, past what leaves a unit a unit."""
-    for _ in range(FEW_STEPS):
-        after = users.get(node, [])
-        if len(after) != 1:
-            return next((bend for bend in map(_name, after) if bend in BENDS.values()), "")
-        node = after[0]
-        if _plain(node) in BENDS:
-            return BENDS[_plain(node)]
-        if _plain(node) not in PASSING:
-            return ""
-    return ""
-
-
-def _bend(node: Any) -> str:
-    """What the outputs last went through, past reshaping."""
-    for _ in range(FEW_STEPS):
-        if node is None or _plain(node) in BENDS:
-            break
-        if _plain(node) not in ("View", "ReshapeAlias", "Squeeze", "Select", "Clone", "Alias", "Unsqueeze"):
-            return ""
-        node = node.next_functions[0][0]
-    return "" if node is None else BENDS.get(_plain(node), "")
-
-
-def _name(node: Any) -> str:
-    return BENDS.get(_plain(node), "")
-
-
-def _plain(node: Any) -> str:
-    return node.name().partition("Backward")[0]
 
 
 def _alike(weight: Tensor, gates: int) -> bool:

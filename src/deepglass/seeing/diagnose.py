@@ -26,8 +26,9 @@ FEW_EPOCHS = 3
 
 @dataclass(frozen=True)
 class Disease:
-    """One entry of `FINDINGS`: how it is looked for, and the names of what it brings about."""
+    """One entry of `FINDINGS`: its name, how it is looked for, and the names of what it brings about."""
 
+    name: str
     look: Look
     explains: tuple[str, ...] = ()
 
@@ -38,29 +39,31 @@ SIGNAL = ("dead_relus", "saturated_units", "vanishing_gradients", "exploding_gra
 START = ("zero_initialization", "large_initialization")
 
 FINDINGS: tuple[Disease, ...] = (
-    Disease(findings_shape.nan_source, (*START, *SIGNAL, *FIT)),
-    Disease(findings_data.leak, ("overfitting", "class_imbalance")),
-    Disease(findings_shape.wrong_loss, (*SIGNAL, *FIT)),
-    Disease(findings_shape.double_softmax, (*SIGNAL, *FIT)),
-    Disease(findings_shape.unreached_layer, (*SIGNAL, *FIT)),
-    Disease(findings_data.unnormalized_inputs, ("large_initialization", *SIGNAL, *FIT)),
-    Disease(findings_shape.batch_norm_evaluation_mode, (*SIGNAL, *FIT)),
-    Disease(findings_shape.batch_norm_tiny_batches, ("batch_too_small", *SIGNAL, *FIT)),
-    Disease(findings_signal.zero_initialization, (*SIGNAL, *FIT)),
-    Disease(findings_signal.large_initialization, (*SIGNAL, *FIT)),
-    Disease(findings_signal.exploding_gradients, (*SIGNAL, *FIT)),
-    Disease(findings_signal.dead_relus, (*SIGNAL, *FIT)),
-    Disease(findings_signal.saturated_units, (*SIGNAL, *FIT)),
-    Disease(findings_data.class_imbalance, FIT),
-    Disease(findings_learning.stuck_at_chance, ("label_noise", *SIGNAL, *FIT)),
-    Disease(findings_signal.vanishing_gradients, (*SIGNAL, *FIT)),
-    Disease(findings_learning.batch_too_small, (*SIGNAL, *FIT)),
-    Disease(findings_learning.learning_rate_too_high, (*SIGNAL, *FIT)),
-    Disease(findings_learning.batch_too_large, FIT),
-    Disease(findings_data.label_noise, FIT),
-    Disease(findings_learning.learning_rate_too_low, FIT),
-    Disease(findings_learning.overfitting, ("underfitting",)),
-    Disease(findings_learning.underfitting),
+    Disease("nan_source", findings_shape.nan_source, (*START, *SIGNAL, *FIT)),
+    Disease("leak", findings_data.leak, ("overfitting", "class_imbalance")),
+    Disease("wrong_loss", findings_shape.wrong_loss, (*SIGNAL, *FIT)),
+    Disease("double_softmax", findings_shape.double_softmax, (*SIGNAL, *FIT)),
+    Disease("unreached_layer", findings_shape.unreached_layer, (*SIGNAL, *FIT)),
+    Disease("unnormalized_inputs", findings_data.unnormalized_inputs, ("large_initialization", *SIGNAL, *FIT)),
+    Disease("batch_norm_evaluation_mode", findings_shape.batch_norm_evaluation_mode, (*SIGNAL, *FIT)),
+    Disease("batch_norm_tiny_batches", findings_shape.batch_norm_tiny_batches, (*SIGNAL, *FIT)),
+    Disease("zero_initialization", findings_signal.zero_initialization, (*SIGNAL, *FIT)),
+    Disease("large_initialization", findings_signal.large_initialization, (*SIGNAL, *FIT)),
+    Disease("exploding_gradients", findings_signal.exploding_gradients, (*SIGNAL, *FIT)),
+    Disease("dead_relus", findings_signal.dead_from_start, (*SIGNAL, *FIT)),
+    Disease("saturated_units", findings_signal.saturated_from_start, (*SIGNAL, *FIT)),
+    Disease("class_imbalance", findings_data.class_imbalance, FIT),
+    Disease("stuck_at_chance", findings_learning.stuck_at_chance, ("label_noise", *SIGNAL, *FIT)),
+    Disease("vanishing_gradients", findings_signal.vanishing_gradients, (*SIGNAL, *FIT)),
+    Disease("batch_too_small", findings_learning.batch_too_small, (*SIGNAL, *FIT)),
+    Disease("batch_too_large", findings_learning.batch_too_large, FIT),
+    Disease("learning_rate_too_high", findings_learning.learning_rate_too_high, (*SIGNAL, *FIT)),
+    Disease("dead_relus", findings_signal.dead_since, (*SIGNAL, *FIT)),
+    Disease("saturated_units", findings_signal.saturated_since, (*SIGNAL, *FIT)),
+    Disease("label_noise", findings_data.label_noise, FIT),
+    Disease("learning_rate_too_low", findings_learning.learning_rate_too_low, FIT),
+    Disease("overfitting", findings_learning.overfitting, ("underfitting",)),
+    Disease("underfitting", findings_learning.underfitting),
 )
 """Every disease known here, causes before effects."""
 
@@ -85,7 +88,7 @@ def diagnose(thing: Run | str | Path | nn.Module, *inputs: Any, target: Tensor |
     if isinstance(thing, nn.Module):
         if not inputs:
             raise ModelError(f"{type(thing).__name__}: nothing to look at it with.",
-                             next="give a batch of inputs: diagnose(module, x, target=y, loss=nn.CrossEntropyLoss())")  # fmt: skip
+                             next="give a batch: diagnose(module, x, target=y, loss=CrossEntropyLoss())")  # fmt: skip
         return judged(of_module(thing, inputs, target, loss))
     if not isinstance(thing, Run | str | Path):
         raise RunError(f"diagnose: a {type(thing).__name__} is neither a run, nor its folder, nor a module.")
@@ -99,13 +102,12 @@ def judged(evidence: Evidence) -> Diagnosis:
     explained: set[str] = set()
     unsure: list[str] = list(_missing(evidence))
     for disease in FINDINGS:
-        name = disease.look.__name__
-        if name in explained:
+        if disease.name in explained:
             continue
         try:
             finding = disease.look(evidence)
         except Exception as error:  # one look that fails must not cost the others
-            unsure.append(f"{name}: ? ({type(error).__name__}: {' '.join(str(error).split())[:120]})")
+            unsure.append(f"{disease.name}: ? ({type(error).__name__}: {' '.join(str(error).split())[:120]})")
             continue
         if finding is not None:
             found.append(finding)
@@ -117,14 +119,16 @@ def _missing(e: Evidence) -> list[str]:
     """What cannot be judged, and for want of what."""
     told = []
     if not e.trained:
-        told.append("rate, batch, fit and data: insufficient evidence, one step of a module; train it and diagnose the run.")
+        told.append("rate, batch, fit and data: insufficient evidence, one step; train it and diagnose the run.")
         if e.anatomy is not None and not e.anatomy.judged:
             told.append("the size of gradients: no loss was given; diagnose(module, x, target=y, loss=…).")
         return told
     if len(e.history) < FEW_EPOCHS and not e.failure:
-        told.append(f"overfitting: insufficient evidence, {len(e.history)} epochs; it shows after {FEW_EPOCHS} or more.")
+        told.append(f"overfitting: insufficient evidence, {len(e.history)} epochs of {FEW_EPOCHS} or more.")
     if not e.inside:
         told.append("signals inside: nothing was watched; train with watch=100.")
+    if e.survey is not None and e.survey.rows[0] < findings_data.FEW_ROWS and e.task == "classes":
+        told.append(f"wrong labels: insufficient evidence, {e.survey.rows[0]} training rows.")
     if e.survey is None:
         told.append("labels, leaks and what could be known: the data are not at hand; give data=….")
     if e.anatomy is None or e.anatomy.failure:

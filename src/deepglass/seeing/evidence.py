@@ -32,7 +32,7 @@ class Surveyed(Protocol):
 
 @dataclass(frozen=True)
 class Trial:
-    """A few steps taken on a copy at several rates: {factor of the rate: training loss after them}, and the loss before.
+    """A few steps taken on a copy at several rates: {factor of the rate: training loss after them}, and that before.
 
     steps   how many;  fresh   begun from new weights, not from those learned
     """
@@ -154,6 +154,20 @@ class Evidence:
             return number(figures.get("r2"))
         most = max(self.counts, default=0) / max(1, sum(self.counts))
         return (number(figures.get("accuracy")) - most) / max(1e-9, 1 - most)
+
+    def told(self, part: str) -> str:
+        """The figure that skill is made of, as a person reads it: "accuracy 0.97"."""
+        figures = self.metrics.get(part, {})
+        name, words = ("r2", "R²") if self.task == "numbers" else ("accuracy", "accuracy")
+        return f"{words} {number(figures.get(name)):.2f}"
+
+    @property
+    def reference(self) -> str:
+        """What a forest reaches on the training rows, each judged by trees that did not learn from it."""
+        if self.survey is None or not math.isfinite(self.survey.skill):
+            return ""
+        known = self.survey.skill if self.task == "numbers" else 1 - self.survey.error
+        return f"a forest reaches {known:.2f} on rows it did not learn from"
 
     @property
     def judged(self) -> str:

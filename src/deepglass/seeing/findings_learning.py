@@ -10,6 +10,8 @@ from deepglass.seeing.findings_shape import grown
 
 # A share of the loss of a constant guess: a difference at the end of a trial that is more than its noise.
 CLEAR = 0.15
+# Updates of about 1e-3 of the weights a step are usual; half of them is a leap from which little of what was is left.
+LEAP = 0.5
 LAG = 0.12
 
 
@@ -24,18 +26,18 @@ def lags(e: Evidence) -> bool:
 
 def learning_rate_too_high(e: Evidence) -> Finding | None:
     """Steps that overshoot: the same steps at a tenth or a hundredth of the rate get further."""
-    if not e.trained or not (lags(e) or _worse_than_chance(e)):
+    leaps = _leap(e) > LEAP
+    if not e.trained or not (lags(e) or _worse_than_chance(e) or leaps):
         return None
     rate = number(e.recipe.get("learning_rate"))
     trial = e.trial
-    best = _best(trial, lower=True)
+    best = _best(trial, lower=True, clear=CLEAR / 4 if leaps else CLEAR)
     diverged = bool(e.failure) and grown(e)
     if best is None and not diverged:
         return None
     factor = best or 0.1
     told = _trial_told(trial, factor, rate) if best is not None and trial is not None else ""
-    update = max(finite(value for path in e.paths for value in e.course(path, "update")[:5]), default=math.nan)
-    size = f" A step changed a layer's weights by up to {update:.0%} of their size." if update > 0.1 else ""
+    size = f" A step changed the weights of a layer by {_leap(e):.0%} of their size." if _leap(e) > 0.1 else ""
     return Finding(
         "learning_rate_too_high", "The learning rate is too high",
         evidence=(f"The run diverged. {told}{size}" if diverged else told + size).strip(),
@@ -46,12 +48,18 @@ def learning_rate_too_high(e: Evidence) -> Finding | None:
     )  # fmt: skip
 
 
+def _leap(e: Evidence) -> float:
+    """The largest update of the middle layer, in the first looks, over the size of its weights."""
+    most = [max(finite(e.course(layer.path, "update")[:5]), default=0.0) for layer in e.layers if layer.fan_in]
+    return sorted(most)[len(most) // 2] if most else math.nan
+
+
 def learning_rate_too_low(e: Evidence) -> Finding | None:
     """The loss falls, but so slowly that ten or a hundred times the rate gets much further in the same steps."""
-    if not e.trained or e.failure or not lags(e):
+    if not e.trained or e.failure or not lags(e) or _narrow(e):
         return None
     rate, trial = number(e.recipe.get("learning_rate")), e.trial
-    best = _best(trial, lower=False)
+    best = _best(trial, lower=False, clear=CLEAR)
     if best is None or trial is None:
         return None
     updates = finite(value for path in e.paths for value in e.course(path, "update"))
@@ -70,7 +78,7 @@ def _worse_than_chance(e: Evidence) -> bool:
     return math.isfinite(e.chance) and min(finite(e.losses[-3:]), default=0.0) > 1.5 * e.chance
 
 
-def _best(trial: Trial | None, *, lower: bool) -> float | None:
+def _best(trial: Trial | None, *, lower: bool, clear: float) -> float | None:
     """The factor of the rate that gets clearly further than the rate itself, of the lower or the higher ones."""
     if trial is None or 1.0 not in trial.after:
         return None
@@ -81,13 +89,14 @@ def _best(trial: Trial | None, *, lower: bool) -> float | None:
         return None
     best = min(side, key=lambda factor: side[factor])
     scale = trial.before if math.isfinite(trial.before) else 1.0
-    return best if side[best] <= min(every) and here - side[best] > CLEAR * scale else None
+    return best if side[best] <= min(every) and here - side[best] > clear * scale else None
 
 
 def _trial_told(trial: Trial, factor: float, rate: float) -> str:
     start = "new weights" if trial.fresh else "the weights of this run"
     return (f"Tried from {start}: {trial.steps} steps at the rate {rate:.2g} take the training loss from "
-            f"{trial.before:.3g} to {trial.after[1.0]:.3g}, at {rate * factor:.2g} to {trial.after[factor]:.3g}.")  # fmt: skip
+            f"{trial.before:.3g} to {trial.after[1.0]:.3g}, at {rate * factor:.2g} to "
+            f"{trial.after[factor]:.3g}.")  # fmt: skip
 
 
 def _round(value: float) -> float:
@@ -118,8 +127,7 @@ def _noisy(e: Evidence) -> bool:
 def batch_too_large(e: Evidence) -> Finding | None:
     """One or two steps an epoch, and too few of them in all."""
     size, rows, steps = number(e.recipe.get("batch_size")), _rows(e), e.steps
-    falling = len(e.losses) > 2 and e.losses[-1] < 0.97 * e.losses[-2]
-    whole = size >= 0.9 * rows and steps < 50 and falling
+    whole = size >= 0.9 * rows and steps < 50 and e.losses[-1] > 0.1 * (e.chance if e.chance > 0 else e.losses[0])
     if not e.trained or e.failure or rows < 64 or not (whole or (size >= 0.5 * rows and steps < 200 and lags(e))):
         return None
     smaller = 32 if rows < 4000 else 128
@@ -142,15 +150,16 @@ def overfitting(e: Evidence) -> Finding | None:
     gap = e.valid_losses[-1] / max(1e-12, e.losses[-1])
     reference = e.survey.skill if e.survey is not None else math.nan
     small = e.survey is not None and e.survey.rows[0] < sum(e.survey.rows[1:])
-    if not (train - other > 0.2 and (gap > 2 or rise > 1.2)) or (reference > 0 and other > reference - 0.1 and not small):
+    apart = train - other > (0.1 if small else 0.2) and (gap > 2 or rise > 1.2)
+    as_good = reference > 0 and other > reference - 0.1 and not small
+    if not apart or as_good:
         return None
     cure = e.offers(weight_decay=max(0.05, 10 * number(e.recipe.get("weight_decay") or 0.0)), patience=8)
     own = {} if e.foreign else e.offers(dropout=max(0.3, float(e.options.get("dropout") or 0.0)))
     return Finding(
         "overfitting", "It learns by heart",
-        evidence=f"Of what can be known the network knows {train:.0%} on the {_rows(e):,} rows it learned from, and "
-                 f"{other:.0%} on others; the training loss ended at {e.losses[-1]:.3g}, the validation loss at "
-                 f"{e.valid_losses[-1]:.3g}.",
+        evidence=f"On the {_rows(e):,} rows it learned from {e.told('train')}, on others {e.told(e.judged)}; the training "
+                 f"loss ended at {e.losses[-1]:.3g}, the validation loss at {e.valid_losses[-1]:.3g}.",
         cause="There is more room in the weights than there are examples to fill it, so that accidents of these rows "
               "are learned.",
         remedy="More rows help most; then dropout, weight decay, a smaller network, augmentation, stopping early.",
@@ -168,15 +177,14 @@ def underfitting(e: Evidence) -> Finding | None:
     if not e.trained or e.failure or not lags(e):
         return None
     decay = number(e.recipe.get("weight_decay") or 0.0)
-    narrow = [layer.path for layer in e.layers if 0 < _units(e, layer.path) <= 8]
+    narrow = _narrow(e)
     held = decay >= 0.5
     widths = {"widths": (128, 128)} if "widths" in e.options and not held else {}
     return Finding(
         "underfitting", "It learns too little",
-        evidence=f"Of what can be known the network knows {e.skill('train'):.0%} on the rows it learned from"
-        + (f", and a forest {e.survey.skill:.0%} on rows it did not." if e.survey is not None else ".")
+        evidence=f"On the rows it learned from {e.told('train')}" + (f"; {e.reference}." if e.reference else ".")
         + f" The training loss ended at {e.losses[-1]:.3g}."
-        + (f" {len(narrow)} layers have 8 units or fewer." if narrow else "")
+        + (f" {narrow[0]!r} has {_units(e, narrow[0])} units." if narrow else "")
         + (f" The weight decay is {decay:g}." if held else ""),
         cause="The weights decay as fast as they grow." if held else
               "The network has too little room for what there is to learn, or too little time.",
@@ -184,6 +192,12 @@ def underfitting(e: Evidence) -> Finding | None:
         cure=e.offers(weight_decay=1e-4) if held else (
             widths if not e.foreign and widths else e.offers(epochs=3 * int(number(e.recipe.get("epochs"))))),
     )  # fmt: skip
+
+
+def _narrow(e: Evidence) -> list[str]:
+    """Hidden layers through which little can pass: no more units than half the classes, or than three."""
+    most = max(3, len(e.classes) // 2)
+    return [layer.path for layer in e.layers if 0 < _units(e, layer.path) <= most]
 
 
 def _units(e: Evidence, path: str) -> int:
@@ -202,10 +216,10 @@ def stuck_at_chance(e: Evidence) -> Finding | None:
         return None
     return Finding(
         "stuck_at_chance", "It knows no more than a constant guess",
-        evidence=f"On rows it did not learn from the network knows {max(0.0, skill):.0%} of what there is to know, give or "
-                 f"take {error:.0%}" + (f"; a forest knows {max(0.0, reference):.0%}." if math.isfinite(reference) else "."),
-        cause="Nothing connects the inputs with the target: labels in another order than their rows, a wrong column, or a "
-              "question these inputs cannot answer.",
+        evidence=f"On rows it did not learn from {e.told(e.judged)}; a constant guess is as good, within {error:.0%}"
+        + (f", and {e.reference}." if e.reference else "."),
+        cause="Nothing connects the inputs with the target: labels in another order than their rows, a wrong column, or "
+              "a question these inputs cannot answer.",
         remedy="Look at some examples with their labels; check how rows and labels were joined.",
         certainty="sure" if math.isfinite(reference) else "likely",
     )  # fmt: skip

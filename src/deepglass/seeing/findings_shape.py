@@ -19,6 +19,9 @@ def unreached_layer(e: Evidence) -> Finding | None:
     unused = [path for path in unused if all(path in line.get("unused", ()) for line in e.inside)]
     cut = _cut_off(e)
     if cut:
+        # A module that holds others ends after them all: the place is the last one that holds none.
+        inner = [path for path in cut if not any(_inside(other, path) for other in cut)]
+        cut = [path for path in cut if path not in inner] + inner
         after = next((path for path in e.paths[e.paths.index(cut[-1]) + 1 :] if _reached(e, path)), "")
         return Finding(
             "unreached_layer", "No gradient reaches a layer", layer=cut[-1],
@@ -33,10 +36,14 @@ def unreached_layer(e: Evidence) -> Finding | None:
         return Finding(
             "unreached_layer", "A layer is never used", layer=unused[0],
             evidence=f"{_listed(unused)} did not run in any of {len(e.inside) or 1} looks, and got no gradient.",
-            cause="The layer is made in __init__ and not called in forward, or only under a condition that never holds.",
+            cause="The layer is made in __init__ and not called in forward, or only where a condition never holds.",
             remedy=f"Call {unused[0]!r} in forward, or remove it.",
         )  # fmt: skip
     return None
+
+
+def _inside(path: str, outer: str) -> bool:
+    return path != outer and (not outer or path.startswith(f"{outer}."))
 
 
 def _cut_off(e: Evidence) -> list[str]:
@@ -126,8 +133,8 @@ def wrong_loss(e: Evidence) -> Finding | None:
     if e.task == "classes" and e.emits == "shares":
         return Finding(
             "wrong_loss", "The loss does not fit the outputs",
-            evidence=f"{len(e.classes)} classes are learned by {e.loss or 'a loss for numbers'}, which takes the outputs "
-                     "for numbers to be close to.",
+            evidence=f"{len(e.classes)} classes are learned by {e.loss or 'a loss for numbers'}, which takes the "
+                     "outputs for numbers to be close to.",
             cause="A squared or absolute error on classes punishes an output for being too right, and gives nearly no "
                   "gradient where it is quite wrong. Cross-entropy is the likelihood of a class (Bishop 2006, 4.3).",
             remedy="Leave `loss` out, or give nn.CrossEntropyLoss(); for one output of two classes "
@@ -159,8 +166,8 @@ def nan_source(e: Evidence) -> Finding | None:
     return Finding(
         "nan_source", "A layer makes NaN", layer=place,
         evidence=(_sentence(e.failure) + " " if e.failure else "") + asked,
-        cause="A function was asked outside its domain: the logarithm or root of a negative number, a division by zero, "
-              "an exponential that overflows.",
+        cause="A function was asked outside its domain: the logarithm or root of a negative number, a division by "
+              "zero, an exponential that overflows.",
         remedy="Keep its argument inside: log(x.clamp_min(1e-6)), x / (spread + 1e-5), log_softmax in place of "
                "log(softmax).",
     )  # fmt: skip

@@ -9,9 +9,8 @@ from collections.abc import Callable
 
 from deepglass.seeing.evidence import Evidence, finite
 from deepglass.seeing.finding import Finding
-from deepglass.seeing.findings_learning import learning_rate_too_high
 
-# He et al. (2015): a weight of root mean square √2/√fan-in keeps the signal of ReLU; four times that is beyond any rule.
+# He et al. (2015): a weight of root mean square √2/√fan-in keeps the signal of ReLU; four times that is beyond any.
 LARGE_GAIN = 6.0
 DEAD, SATURATED = 0.8, 0.5
 # The share of the last layer's gradient that is left: below, float noise and Adam's epsilon are what moves the weights.
@@ -42,8 +41,8 @@ def large_initialization(e: Evidence) -> Finding | None:
     """Weights that begin several times as large as the fan-in allows."""
     gains = {path: e.first(path, "weight") * math.sqrt(layer.fan_in)
              for path in e.paths if (layer := e.layer(path)) is not None and layer.fan_in}  # fmt: skip
-    large = [path for path, gain in gains.items()
-             if gain > LARGE_GAIN and (layer := e.layer(path)) is not None and layer.gain > 0.7 * LARGE_GAIN]  # fmt: skip
+    still = {layer.path for layer in e.layers if layer.gain > 0.7 * LARGE_GAIN}
+    large = [path for path, gain in gains.items() if gain > LARGE_GAIN and path in still]
     if not large or _moved_far(e, large[0]):
         return None
     path, gain = large[0], gains[large[0]]
@@ -53,7 +52,8 @@ def large_initialization(e: Evidence) -> Finding | None:
     return Finding(
         "large_initialization", "Weights begin too large", layer=path,
         evidence=f"The weights of {path!r} begin at {gain / math.sqrt(2):.0f} times the size that keeps a signal "
-                 f"(He et al. 2015); so do {len(large) - 1} other layers." + (loss if math.isfinite(e.first_loss) else ""),
+                 f"(He et al. 2015); so do {len(large) - 1} other layers."
+        + (loss if math.isfinite(e.first_loss) else ""),
         cause="Each such layer multiplies the signal on its way up and the gradient on its way down.",
         remedy="Draw weights with a spread of about √(2 / fan-in), or put a normalization after each layer.",
         cure=e.offers(initialization="kaiming", clip=1.0) if not e.foreign else {},
@@ -65,17 +65,24 @@ def _moved_far(e: Evidence, path: str) -> bool:
     return e.first(path, "update") > 1.0
 
 
-def dead_relus(e: Evidence) -> Finding | None:
-    """Rectified units that give zero for every example, and so get no gradient."""
-    found = _begins(e, _is_rectified, "dead", DEAD)
-    if found is None or (found[1] < DEAD and learning_rate_too_high(e) is not None):
-        return None
-    path, first, last = found
+def dead_from_start(e: Evidence) -> Finding | None:
+    """Rectified units that give zero for every example from the first step on, and so get no gradient."""
+    found = _begins(e, _is_rectified, "dead", DEAD, start=True)
+    return None if found is None else _dead(e, *found)
+
+
+def dead_since(e: Evidence) -> Finding | None:
+    """Rectified units that have died on the way."""
+    found = _begins(e, _is_rectified, "dead", DEAD, start=False)
+    return None if found is None else _dead(e, *found)
+
+
+def _dead(e: Evidence, path: str, first: float, last: float) -> Finding:
     from_start = first >= DEAD
     when = "from the first step on" if from_start else f"by the last look, {first:.0%} at the first"
     return Finding(
         "dead_relus", "Rectified units are dead", layer=path,
-        evidence=f"{last:.0%} of the units of {path!r} give 0 for every example of a batch, {when}.",
+        evidence=f"{max(first, last):.0%} of the units of {path!r} give 0 for every example of a batch, {when}.",
         cause="Below zero a ReLU has no slope, so what has got there for all examples cannot come back. "
         + ("The biases or weights put it there at the start." if from_start else "A step too large put it there."),
         remedy="Begin with biases at 0 and weights by Kaiming" + ("" if from_start else ", and lower the rate")
@@ -84,12 +91,19 @@ def dead_relus(e: Evidence) -> Finding | None:
     )  # fmt: skip
 
 
-def saturated_units(e: Evidence) -> Finding | None:
-    """Sigmoids or tanhs at their ends, where their slope is nearly 0."""
-    found = _begins(e, _is_squashing, "saturated", SATURATED)
-    if found is None or (found[1] < SATURATED and learning_rate_too_high(e) is not None):
-        return None
-    path, first, last = found
+def saturated_from_start(e: Evidence) -> Finding | None:
+    """Sigmoids or tanhs at their ends from the first step on, where their slope is nearly 0."""
+    found = _begins(e, _is_squashing, "saturated", SATURATED, start=True)
+    return None if found is None else _saturated(e, *found)
+
+
+def saturated_since(e: Evidence) -> Finding | None:
+    """Sigmoids or tanhs that have come to their ends on the way."""
+    found = _begins(e, _is_squashing, "saturated", SATURATED, start=False)
+    return None if found is None else _saturated(e, *found)
+
+
+def _saturated(e: Evidence, path: str, first: float, last: float) -> Finding:
     return Finding(
         "saturated_units", "Units are saturated", layer=path,
         evidence=f"{max(first, last):.0%} of the outputs of {path!r} lie within 3 % of the ends of its range"
@@ -110,16 +124,14 @@ def _is_squashing(e: Evidence, path: str) -> bool:
     return path != last and e.kind(path) in ("Sigmoid", "Tanh", "Hardtanh", "Hardsigmoid")
 
 
-def _begins(e: Evidence, fits: Callable[[Evidence, str], bool], figure: str,
-            limit: float) -> tuple[str, float, float] | None:  # fmt: skip
-    """The first layer in which a share passes a limit, at the first or the last look, and its share at both."""
+def _begins(e: Evidence, fits: Callable[[Evidence, str], bool], figure: str, limit: float, *,
+            start: bool) -> tuple[str, float, float] | None:  # fmt: skip
+    """The first layer in which a share passes a limit, at the first looks or the last; its share at the two."""
     for path in e.paths:
         course = finite(e.course(path, figure))
-        if course and fits(e, path) and (course[0] >= limit or _late(course) >= limit):
+        if course and fits(e, path) and (course[0] if start else _late(course)) >= limit:
             return path, course[0], _late(course)
-    layer = next((x for x in e.layers if x.ran and x.path in e.paths and getattr(x, figure) >= limit
-                  and figure == "saturated" and x.followed in ("tanh", "sigmoid")), None)  # fmt: skip
-    return None if layer is None else (layer.path, layer.saturated, layer.saturated)
+    return None
 
 
 def _late(course: list[float]) -> float:
@@ -170,8 +182,8 @@ def exploding_gradients(e: Evidence) -> Finding | None:
 
 def _gradients(e: Evidence) -> list[tuple[str, float]]:
     """The size of the gradient at the output of each layer with a matrix, at the first look, in the order they ran."""
-    told = [(path, e.first(path, "gradient")) for path in e.paths
-            if (layer := e.layer(path)) is not None and layer.fan_in and not layer.type.startswith("Embedding")]  # fmt: skip
+    matrices = {layer.path for layer in e.layers if layer.fan_in}
+    told = [(path, e.first(path, "gradient")) for path in e.paths if path in matrices]
     return [(path, size) for path, size in told if math.isfinite(size)]
 
 

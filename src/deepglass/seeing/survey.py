@@ -22,6 +22,7 @@ from deepglass.seeing.features import learning_rows, tree_features
 
 MOST_ROWS, TREES, LARGE = 1500, 60, 20_000
 SAME = 0.9999
+UNKNOWN = (math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def survey(data: Data, *, seed: int = 0) -> Survey:
     rows = (len(train), len(data.valid), len(data.test))
     shared, agreed = _equal_rows(data)
     location, spread, uneven = _scales(data)
-    skill, error, sure = _forest(data, seed) if len(train) >= 20 else (math.nan,) * 3
+    skill, error, sure = _forest(data, seed) if len(train) >= 20 else UNKNOWN
     return Survey(rows, shared, agreed, _copied(data), location, spread, uneven, skill, sure, error, *_chance(data))
 
 
@@ -78,8 +79,10 @@ def _keys(part: Part) -> list[tuple[bytes, bytes]]:
     """Every row's inputs and answer, as bytes; of the inputs a digest."""
     flat = [tensor.flatten(1).contiguous().numpy() for tensor in part.inputs]
     answers = part.target.contiguous().numpy()
-    return [(blake2b(b"".join(tensor[row].tobytes() for tensor in flat), digest_size=16).digest(), answers[row].tobytes())
-            for row in range(len(part))]  # fmt: skip
+    rows = (b"".join(tensor[row].tobytes() for tensor in flat) for row in range(len(part)))
+    return [
+        (blake2b(row, digest_size=16).digest(), answer.tobytes()) for row, answer in zip(rows, answers, strict=True)
+    ]
 
 
 def _floats(data: Data) -> list[Tensor]:
@@ -97,7 +100,7 @@ def _scales(data: Data) -> tuple[float, float, float]:
         locations.append(columns.mean(0).abs())
         spreads.append(columns.std(0, correction=0))
     if not spreads or not sum(map(len, spreads)):
-        return (math.nan,) * 3
+        return UNKNOWN
     location, spread = torch.cat(locations), torch.cat(spreads)
     varied = spread[spread > 0]
     uneven = float(varied.max() / varied.min()) if len(varied) else 1.0
@@ -125,7 +128,8 @@ def _copied_class(data: Data) -> str:
             continue
         for place, column in enumerate(tensor.flatten(1).T):
             kinds, codes = torch.unique(column, return_inverse=True)
-            if len(kinds) == len(torch.unique(classes)) > 1 and len(torch.unique(codes * 10_000 + classes)) == len(kinds):
+            pairs = len(torch.unique(codes * 10_000 + classes))
+            if pairs == len(kinds) == len(torch.unique(classes)) > 1:
                 return _column(entry.columns, place)
     return ""
 
@@ -153,7 +157,7 @@ def _forest(data: Data, seed: int) -> tuple[float, float, float]:
             grown = ExtraTreesRegressor(min_samples_leaf=2, **settings).fit(inputs, target.squeeze())
             return float(grown.oob_score_), math.nan, math.nan
         if len(np.unique(target)) < 2:
-            return (math.nan,) * 3
+            return UNKNOWN
         forest = ExtraTreesClassifier(min_samples_leaf=2, **settings).fit(inputs, target)
     votes = np.nan_to_num(forest.oob_decision_function_)
     wrong = forest.classes_[votes.argmax(1)] != target

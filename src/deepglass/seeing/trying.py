@@ -19,7 +19,7 @@ from deepglass.training.run import Run
 from deepglass.training.stepping import players, take_step
 
 FACTORS = (1.0, 0.1, 10.0, 0.01, 100.0, 1000.0)
-SECONDS, FEWEST, MOST = 1.8, 20, 100
+SECONDS, FEWEST, MOST = 1.8, 12, 100
 
 
 def try_rates(run: Run, data: Data) -> Trial | None:
@@ -35,7 +35,10 @@ def try_rates(run: Run, data: Data) -> Trial | None:
             body, fresh = _fresh(run)
             recipe = dataclasses.replace(run.recipe, schedule="constant", warmup=0.0, average="none")
             steps = _affordable(body, run, recipe, data)
-            tried = {factor: _descend(body, run, recipe, data, factor, steps) for factor in FACTORS}
+            tried, begun = {}, time.perf_counter()
+            for factor in FACTORS:
+                if len(tried) < 3 or time.perf_counter() - begun < SECONDS:
+                    tried[factor] = _descend(body, run, recipe, data, factor, steps)
         except (RuntimeError, TypeError, ValueError, NotImplementedError):
             return None
     return Trial(steps, tried[1.0][0], {factor: after for factor, (_, after) in tried.items()}, fresh)
