@@ -170,7 +170,7 @@ def randomness(seed: int | None, given: Any) -> Iterator[None]:
             random.setstate(before[0])
             if numbers:
                 numbers.set_state(before[1])
-            if metal:
+            if before[2] is not None:
                 torch.mps.set_rng_state(before[2])
 
 

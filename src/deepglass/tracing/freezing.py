@@ -6,11 +6,12 @@ from collections import Counter
 
 from torch import Tensor
 
+from deepglass.tracing.drafts import OperationDraft
 from deepglass.tracing.graph import Graph
 from deepglass.tracing.naming import settings_of
 from deepglass.tracing.nesting import exchanged
 from deepglass.tracing.operation import Operation, Owner, Slot, Value
-from deepglass.tracing.tape import OperationDraft, Tape
+from deepglass.tracing.tape import Tape
 
 
 def frozen(tape: Tape, outputs: list[int], target: Tensor | None, level: str) -> Graph:
@@ -146,9 +147,18 @@ def _owners(tape: Tape, operations: list[OperationDraft], places: dict[int, int]
             inside.setdefault(owner.parent, []).append(owner.id)
     return [
         Owner(
-            owner.id, owner.path, owner.type, owner.parent, owner.depth, owner.call,
-            *(tuple(places[value] for value in part) for part in (owner.inputs, owner.outputs, owner.weights)),
-            tuple(ran.get(owner.id, ())), tuple(inside.get(owner.id, ())), owner.training,
+            owner.id,
+            owner.path,
+            owner.type,
+            owner.parent,
+            owner.depth,
+            owner.call,
+            inputs=tuple(places[value] for value in owner.inputs),
+            outputs=tuple(places[value] for value in owner.outputs),
+            weights=tuple(places[value] for value in owner.weights),
+            operations=tuple(ran.get(owner.id, ())),
+            children=tuple(inside.get(owner.id, ())),
+            training=owner.training,
         )
         for owner in tape.owners
-    ]  # fmt: skip
+    ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from deepglass.errors import ModelError, nearest
+from deepglass.tracing.chain import Step, walked
 from deepglass.tracing.operation import Operation, Owner, Value
 from deepglass.tracing.replay import Check, replayed
 
@@ -68,6 +70,17 @@ class Graph:
     def check(self) -> Check:
         """Run every operation again from what was recorded, and compare (F3). Whatever is random draws the same."""
         return replayed(self.operations, self.values, self.failed)
+
+    def steps(self) -> Iterator[Step]:
+        """Walk forward and then backward, an operation at a time, with every derivative (F4).
+
+        >>> from deepglass.tracing.record import record
+        >>> x = torch.tensor(3.0, requires_grad=True)
+        >>> for step in record(lambda x: x * x, x).steps(): print(step.say())
+        mul_1 = mul(x, x). z = x · y, entry by entry: 9.
+        Back through mul_1, with g = dL/d[mul_1] = 1. dL/d[x] = g · y = 6 (x is x).
+        """
+        return walked(self.operations, self.values, self.loss, self.failed)
 
     def calls(self, path: str) -> tuple[Owner, ...]:
         """Every call of a module, in order: a loop of a recurrent net, a module that is shared."""

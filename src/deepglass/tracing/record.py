@@ -20,11 +20,12 @@ from deepglass.tracing.binding import (
     runnable,
     weights_of,
 )
+from deepglass.tracing.drafts import OwnerDraft
 from deepglass.tracing.freezing import frozen
 from deepglass.tracing.graph import Graph
 from deepglass.tracing.keeping import Keeper
 from deepglass.tracing.nesting import exchanged
-from deepglass.tracing.tape import OwnerDraft, Tape
+from deepglass.tracing.tape import Tape
 from deepglass.tracing.watching import Calls, Kernels, Modules, custom_functions
 
 Level = Literal["author", "aten"]

@@ -13,6 +13,9 @@ from torch import Tensor
 from deepglass.tracing.nesting import exchanged, tensors_in
 from deepglass.tracing.operation import Kept, Operation, Slot, Value
 
+BLANK = frozenset(("empty", "empty_like", "new_empty", "empty_strided", "new_empty_strided", "empty_permuted"))
+"""What these return is whatever lay in memory before: it is taken over, not compared."""
+
 WRITERS = ("batch_norm", "instance_norm", "embedding")
 
 
@@ -80,6 +83,14 @@ def run_again(operation: Operation, held: dict[int, Tensor], values: Sequence[Va
     """The outputs of an operation on the values held; None where it cannot be run."""
     if operation.call is None or any(value not in held for value in operation.inputs):
         return None
+    if operation.name in BLANK:
+        blanks = [values[value].kept for value in operation.outputs]
+        found = [
+            kept.tensor.clone()
+            for kept in blanks
+            if kept is not None and kept.form == "whole" and kept.tensor is not None
+        ]
+        return found if len(found) == len(blanks) else None
     written = {operation.inputs[place] for place in operation.written}
     # One tensor for one value, however often it is given: attention asks whether query and key are the same object.
     tensors = {value: held[value].detach() for value in operation.inputs}

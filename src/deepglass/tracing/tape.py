@@ -8,68 +8,16 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from deepglass.tracing.drafts import OperationDraft, OwnerDraft, ValueDraft, region_of
 from deepglass.tracing.keeping import Keeper, storage_of, version_of
 from deepglass.tracing.kinds import Facts, kind_of
 from deepglass.tracing.nesting import exchanged, tensors_in
 from deepglass.tracing.operation import Role, Slot
-
-
-@dataclass(slots=True, eq=False)
-class ValueDraft:
-    """A value being recorded."""
-
-    id: int
-    role: Role
-    shape: tuple[int, ...]
-    dtype: str
-    bytes: int
-    name: str = ""
-    maker: OperationDraft | None = None
-    names: tuple[str, ...] = ()
-    tracked: bool = False
-    alias_of: int | None = None
-
-
-@dataclass(slots=True, eq=False)
-class OperationDraft:
-    """An operation being recorded."""
-
-    facts: Facts
-    inputs: list[int]
-    outputs: list[int]
-    owner: int
-    call: Any = None
-    args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = field(default_factory=dict)
-    written: list[int] = field(default_factory=list)
-    returned: list[int] = field(default_factory=list)
-    state: list[tuple[str, Any]] = field(default_factory=list)
-    random: bool = False
-    in_place: bool = False
-    failure: str = ""
-
-
-@dataclass(slots=True, eq=False)
-class OwnerDraft:
-    """A module's call being recorded."""
-
-    id: int
-    path: str
-    type: str
-    parent: int | None
-    depth: int
-    call: int = 1
-    inputs: list[int] = field(default_factory=list)
-    outputs: list[int] = field(default_factory=list)
-    weights: list[int] = field(default_factory=list)
-    training: bool = False
-    module: Any = None
 
 
 class Tape:
@@ -92,6 +40,7 @@ class Tape:
         self._known: dict[int, tuple[Any, int, int]] = {}
         self._writers: dict[int, OperationDraft] = {}
         self._nodes: dict[Any, int] = {}
+        self._owned: dict[int, Tensor] = {}
         self._restores: dict[int, tuple[Tensor, Tensor]] = {}
 
     # -- which tensor is which value ---------------------------------------------------------------------------------
@@ -116,11 +65,19 @@ class Tape:
         found = self.known(tensor)
         return self.adopt(tensor, "constant") if found is None else found
 
+    def read(self, tensor: Tensor) -> int:
+        """The value that an operation reads; a weight is kept when it is read first."""
+        value = self.value_of(tensor)
+        if value in self._unread:
+            self.keeper.keep(("value", value), self._unread.pop(value), copy=True)
+        return value
+
     def adopt(self, tensor: Tensor, role: Role, name: str = "", names: tuple[str, ...] = ()) -> int:
         """A tensor that no recorded operation made. Where autograd knows what it came from, an opaque operation."""
         if tensor.grad_fn is not None and role == "constant":
             return self._opaque_origin(tensor)
         draft = self.add(tensor, role, copy=True)
+        self._own(tensor)
         draft.name, draft.names = name or self.foreign.get(id(tensor), ""), names
         if tensor.requires_grad and tensor.is_leaf:
             self.leaves[draft.id] = tensor
@@ -130,6 +87,7 @@ class Tape:
         """A weight or buffer: known from the start, kept when it is first read."""
         draft = self.add(tensor, role, kept=False)
         draft.names = names
+        self._own(tensor)
         self._unread[draft.id] = tensor
         if tensor.requires_grad:
             self.leaves[draft.id] = tensor
@@ -154,6 +112,13 @@ class Tape:
         draft.tracked = True
         if tensor.grad_fn is None:
             return
+        written_by_hand = getattr(type(tensor.grad_fn), "_forward_cls", None)
+        if (
+            written_by_hand is not None
+            and draft.maker is not None
+            and draft.maker.facts.name != written_by_hand.__name__
+        ):
+            draft.maker.state.append(("custom", written_by_hand.__name__))
         self._nodes[tensor.grad_fn] = draft.id
         keeper, key = self.keeper, ("gradient", draft.id)
 
@@ -176,6 +141,7 @@ class Tape:
             draft.maker = writer
             writer.outputs.append(draft.id)
             writer.returned.append(-1)
+            writer.state.append(("region", (len(writer.outputs) - 1, region_of(tensor))))
         if old in self.leaves:
             self.leaves[draft.id] = self.leaves.pop(old)
         return draft.id
@@ -206,7 +172,7 @@ class Tape:
                 found[leaves[id(variable)] if id(variable) in leaves else self.value_of(variable)] = None
             else:
                 todo.extend(step for step, _ in here.next_functions)
-        name = node.name().removesuffix("0").removesuffix("Backward").rsplit("::", 1)[-1] or "opaque"
+        name = tensor.grad_fn.name().removesuffix("0").removesuffix("Backward").rsplit("::", 1)[-1] or "opaque"
         self.note(f"{name}: an operation that could not be seen from inside; its inputs are known from autograd alone")
         return self.opaque(name, sorted(found), [tensor])[0]
 
@@ -228,6 +194,7 @@ class Tape:
             found = storage_of(tensor)
             if found is not None:
                 self._writers[found[0]] = draft
+                self._doubt(found[0])
         for place, tensor in enumerate(results):
             entry = self._known.get(id(tensor))
             before = entry[1] if entry is not None and entry[0]() is tensor else None
@@ -255,11 +222,8 @@ class Tape:
         """The arguments with a `Slot` for each tensor; the values are added to `inputs` in their order."""
 
         def slot(tensor: Tensor) -> Slot:
-            value = self.value_of(tensor)
-            if value in self._unread:
-                self.keeper.keep(("value", value), self._unread.pop(value), copy=True)
-            inputs.append(value)
-            return Slot(value)
+            inputs.append(self.read(tensor))
+            return Slot(inputs[-1])
 
         return exchanged(args, Tensor, slot)
 
@@ -267,19 +231,23 @@ class Tape:
         """Copy what would be lost: what is kept, and what belongs to others and must be put back."""
         for tensor in tensors:
             self.keeper.before_write(tensor)
-            root = self._root(tensor)
+            found = storage_of(tensor)
+            root = self._owned.get(found[0]) if found else None
             if root is not None and id(root) not in self._restores:
                 self._restores[id(root)] = (root, root.detach().clone())
 
-    def _root(self, tensor: Tensor) -> Tensor | None:
-        """The input, weight, buffer or constant that this tensor is, or looks at."""
-        for candidate in (tensor, tensor._base):
-            if candidate is None:
-                continue
-            entry = self._known.get(id(candidate))
-            if entry is None or entry[0]() is not candidate or self.values[entry[1]].role != "between":
-                return candidate
-        return None
+    def _own(self, tensor: Tensor) -> None:
+        """Remember whose memory this is: it belongs to the one who is looked at."""
+        found = storage_of(tensor)
+        if found is not None:
+            self._owned.setdefault(found[0], tensor)
+
+    def _doubt(self, storage: int) -> None:
+        """Written through `.data`, which counts its versions apart: what belongs to others there is to be seen anew."""
+        owned = self._owned.get(storage)
+        entry = self._known.get(id(owned)) if owned is not None else None
+        if owned is not None and entry is not None and entry[0]() is owned and entry[2] == version_of(owned):
+            self._known[id(owned)] = (entry[0], entry[1], -1)
 
     def close(self) -> None:
         """Take the hooks away, and give back what belongs to others as it was."""

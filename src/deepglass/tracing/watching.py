@@ -14,9 +14,10 @@ from torch.nn.modules import module as modules
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from deepglass.tracing.drafts import OperationDraft, OwnerDraft, region_of
 from deepglass.tracing.kinds import Facts, facts_of, written_by
 from deepglass.tracing.nesting import tensors_in
-from deepglass.tracing.tape import OperationDraft, OwnerDraft, Tape
+from deepglass.tracing.tape import Tape
 
 
 class Calls(TorchFunctionMode):
@@ -73,39 +74,65 @@ class Kernels(TorchDispatchMode):
 
 
 def entered(tape: Tape, func: Any, facts: Facts, args: Any, kwargs: Any) -> Any:
-    """Call a function and enter the call into the tape."""
-    written = written_by(facts, args, kwargs)
-    if written and _only_counts(tape, written):
-        return func(*args, **kwargs)
+    """Call a function and enter the call into the tape. What the tape cannot take never stops the call."""
     draft = OperationDraft(facts, [], [], tape.owner, func)
-    if written:
-        draft.args, draft.kwargs = tape.slotted((args, kwargs), draft.inputs)
-        draft.written = [
-            draft.inputs.index(tape.value_of(tensor)) for tensor in written if tape.known(tensor) in draft.inputs
-        ]
-        tape.before_write(written)
-    state = surroundings(facts, args, kwargs)
+    try:
+        written = _prepared(tape, draft, args, kwargs)
+    except Exception as error:
+        tape.note(f"{facts.name}: not recorded ({type(error).__name__}: {error})")
+        return func(*args, **kwargs)
+    if written is None:
+        return func(*args, **kwargs)
     try:
         result = func(*args, **kwargs)
     except Exception as error:
-        if not written:
-            draft.args, draft.kwargs = tape.slotted((args, kwargs), draft.inputs)
+        with contextlib.suppress(Exception):
+            if not written:
+                draft.args, draft.kwargs = tape.slotted((args, kwargs), draft.inputs)
         tape.failing = (error, draft, tape.owner)
         raise
+    try:
+        _finished(tape, draft, args, kwargs, result, written)
+    except Exception as error:
+        tape.note(f"{facts.name}: not recorded ({type(error).__name__}: {error})")
+    return result
+
+
+def _prepared(tape: Tape, draft: OperationDraft, args: Any, kwargs: Any) -> list[Tensor] | None:
+    """Before the call: what it will write over is copied. Gives what is written; None for what is not shown."""
+    facts = draft.facts
+    written = written_by(facts, args, kwargs)
+    if written and _only_counts(tape, written):
+        return None
+    if written:
+        draft.args, draft.kwargs = tape.slotted((args, kwargs), draft.inputs)
+        draft.in_place = facts.name not in ("batch_norm", "instance_norm", "embedding")
+        draft.written = [draft.inputs.index(value) for value in tape.seen(written) if value in draft.inputs]
+        if draft.in_place:
+            draft.state += [
+                ("written", (place, region_of(tensor))) for place, tensor in zip(draft.written, written, strict=False)
+            ]
+        tape.before_write(written)
+    for name, value in surroundings(facts, args, kwargs):
+        if name == "generator" and not tape.keeper.charge(value.numel()):
+            continue
+        draft.random = draft.random or name == "generator"
+        draft.state.append((name, value))
+    return written
+
+
+def _finished(tape: Tape, draft: OperationDraft, args: Any, kwargs: Any, result: Any, written: list[Tensor]) -> None:
+    """After the call: its results become values, unless they are none, or what was given."""
     results = tensors_in(result)
-    draft.in_place = bool(written) and facts.name not in ("batch_norm", "instance_norm", "embedding")
     if draft.in_place and not results:
         results = written
-    if not results or facts.makes:
-        return result
+    if not results or draft.facts.makes:
+        return
     if not draft.in_place and all(tape.known(tensor) is not None for tensor in results):
-        return result
+        return
     if not written:
         draft.args, draft.kwargs = tape.slotted((args, kwargs), draft.inputs)
-    draft.random = any(name == "generator" for name, _ in state)
-    draft.state = [(name, value) for name, value in state if name != "generator" or tape.keeper.charge(value.numel())]
     tape.made(draft, results, written, tensors_in((args, kwargs)))
-    return result
 
 
 def _only_counts(tape: Tape, written: list[Tensor]) -> bool:
@@ -208,6 +235,7 @@ class Modules:
             tape.note(
                 f"{owner.path or owner.type}: the inside of this {owner.type} could not be seen; it is one operation"
             )
+            inputs += [tape.read(weight) for weight in module.parameters()]
             tape.opaque(owner.type, inputs, tensors_in(result), module, *slotted)
         owner.outputs = tape.seen(result)
 
