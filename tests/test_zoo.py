@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ElementTree
+
 import pytest
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from deepglass.errors import ModelError
+from deepglass.seeing.draw import draw
 from deepglass.seeing.probe import probe
 from deepglass.seeing.summary import summarize
 from deepglass.tracing.graph import Graph
@@ -16,6 +20,9 @@ from zoo import ZOO, scalar
 
 UNKNOWN_TO_PYTORCH = ("Mixtral", "Qwen2Moe", "LSTM")
 """Its counter knows neither the grouped product of experts nor the fused LSTM."""
+
+WITHOUT_NEURONS = ("MultiheadAttention", "LSTM", "GRU", "RNN")
+"""One operation each, with weights of its own shape: the nodes view says what it cannot draw, and offers another."""
 
 
 def parameters(module: nn.Module) -> int:
@@ -34,6 +41,12 @@ def same_gradients(graph: Graph, module: nn.Module) -> int:
     return found
 
 
+def drawn(graph: Graph, view: str) -> None:
+    picture = draw(graph, view=view)
+    assert ElementTree.fromstring(picture.svg).tag.endswith("svg")
+    assert len(picture.text.splitlines()) > 2
+
+
 @pytest.mark.parametrize("name", [name for name in ZOO if name not in UNKNOWN_TO_PYTORCH])
 def test_its_work_is_what_pytorch_counts(name):
     animal = ZOO[name]
@@ -44,7 +57,7 @@ def test_its_work_is_what_pytorch_counts(name):
 
 
 @pytest.mark.parametrize("name", ZOO)
-def test_an_architecture_nobody_here_wrote_is_recorded_counted_and_probed(name):
+def test_an_architecture_nobody_here_wrote_is_recorded_drawn_counted_and_probed(name):
     animal = ZOO[name]
     module, inputs = animal.made(), animal.inputs()
     buffers = {path: buffer.clone() for path, buffer in module.named_buffers()}
@@ -60,6 +73,13 @@ def test_an_architecture_nobody_here_wrote_is_recorded_counted_and_probed(name):
     for weights in found.attention.values():
         sums = weights.sum(-1)
         torch.testing.assert_close(sums[sums != 0], torch.ones_like(sums[sums != 0]))
+    for view in ("layers", "graph", "summary"):
+        drawn(graph, view)
+    if name in WITHOUT_NEURONS:
+        with pytest.raises(ModelError, match="--view layers"):
+            drawn(graph, "nodes")
+    else:
+        drawn(graph, "nodes")
     assert all(torch.equal(buffer, buffers[path]) for path, buffer in module.named_buffers())
     assert all(weight.grad is None for weight in module.parameters())
     scalar(module(**inputs)).backward()
