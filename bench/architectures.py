@@ -38,7 +38,7 @@ computed again from the recorded inputs equals the recorded one), every weight's
 | | |
 | --- | --- |
 | ✓ | succeeded; for *summary*: parameters equal `sum(p.numel())`, tied weights once |
-| – | refused in words: the nodes view draws neurons and channels, and a recurrent or attention layer alone has none it knows |
+| – | refused in words: a recurrent or attention layer alone has no neurons that the nodes view can draw |
 | ✗ | failed; the reason stands below |
 
 {count} architectures, {looks} looks, {failed} failed. Made by `python bench/architectures.py`.

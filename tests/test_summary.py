@@ -189,6 +189,18 @@ def test_columns_stand_under_their_headings():
     assert "total" not in head and "3 alike, the first is shown" in "\n".join(table)
 
 
+def test_a_table_that_would_be_too_long_is_cut_and_says_so():
+    def long(x: Tensor) -> Tensor:
+        for _ in range(700):
+            x = torch.tanh(x) + 1
+        return x
+
+    summary = summarize(long, torch.randn(3))
+    assert len(summary.rows) == 1401
+    assert len(str(summary).splitlines()) < 270
+    assert "1,151 lines are left out" in str(summary)
+
+
 def test_the_picture_holds_every_line_within_its_bounds():
     summary = summarize(Tied(), WORDS)
     scene = summary_scene(summary)

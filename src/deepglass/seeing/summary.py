@@ -20,6 +20,8 @@ from deepglass.tracing.cost import costed
 from deepglass.tracing.graph import Graph
 from deepglass.tracing.record import record
 
+MOST_LINES = 250
+
 
 @dataclass(frozen=True)
 class ModelSummary:
@@ -94,30 +96,39 @@ def summarize(
 
 
 def summary_grid(summary: ModelSummary) -> Grid:
-    """The table to be shown: columns that say nothing are left out."""
+    """The table to be shown: columns that say nothing are left out, and the deepest lines where there are too many."""
+    rows = _fitting(summary.rows)
     columns = [Column("layer"), Column("type"), Column("output"), Column("parameters", "end")]
     columns += [Column("multiply-adds", "end"), Column("memory", "end")]
     timed = summary.seconds is not None
-    noted = any(row.note for row in summary.rows)
+    noted = any(row.note for row in rows)
     columns += [Column("time", "end"), Column("share", "end")] if timed else []
     columns += [Column("note")] if noted else []
     entries = []
-    for number, row in enumerate(summary.rows):
+    for number, row in enumerate(rows):
         cells = [row.name, row.type, sides(row.output) if row.output is not None else ""]
-        cells += [
-            f"{row.parameters:,}" if row.parameters else "",
-            counted(row.multiply_adds) if row.multiply_adds else "",
-        ]
+        cells += [f"{row.parameters:,}" if row.parameters else ""]
+        cells += [counted(row.multiply_adds) if row.multiply_adds else ""]
         cells += [bytes_in_words(row.output_bytes) if row.output_bytes else ""]
         cells += [seconds_in_words(row.seconds), share_in_words(row.share)] if timed else []
         cells += [row.note] if noted else []
         work = row.multiply_adds / summary.multiply_adds if summary.multiply_adds else 0.0
         share = row.share if timed else work
-        leaf = number + 1 == len(summary.rows) or summary.rows[number + 1].depth <= row.depth
-        entries.append(
-            Entry(f"{number}-{row.path}", tuple(cells), row.depth, row.kind, not number, share if leaf else None)
-        )
-    return Grid(summary.title, tuple(columns), tuple(entries), _totals(summary), summary.notes, 7 if timed else 4)
+        leaf = number + 1 == len(rows) or rows[number + 1].depth <= row.depth
+        entry = Entry(f"{number}-{row.path}", tuple(cells), row.depth, row.kind, not number, share if leaf else None)
+        entries.append(entry)
+    left = len(summary.rows) - len(rows)
+    cut = (f"{left:,} lines are left out; the ones above hold their sums, and `.rows` has all.",) if left else ()
+    return Grid(summary.title, tuple(columns), tuple(entries), _totals(summary), cut + summary.notes, 7 if timed else 4)
+
+
+def _fitting(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+    """As many levels as there is room for; of one level that is too long by itself, its beginning."""
+    for depth in range(max(row.depth for row in rows), 0, -1):
+        shown = tuple(row for row in rows if row.depth <= depth)
+        if len(shown) <= MOST_LINES:
+            return shown
+    return tuple(row for row in rows if row.depth <= 1)[:MOST_LINES]
 
 
 def summary_scene(summary: ModelSummary) -> Scene:
