@@ -63,7 +63,9 @@ class Cured:
 
     @property
     def improved(self) -> bool:
-        """Whether the new run is better on the validation rows."""
+        """Whether the new run is better on the validation rows; anything is better than what is no number."""
+        if math.isnan(self.before):
+            return not math.isnan(self.after)
         higher = self.measure != "loss" and METRICS[self.measure].higher_is_better
         return self.after > self.before if higher else self.after < self.before
 
