@@ -136,22 +136,26 @@ def _baseline(tensor: Tensor, wish: Any, kind: Kind) -> tuple[Tensor | None, str
     if wish == "mean":
         return tensor.mean(0, keepdim=True), "the mean of the examples"
     if wish == "blur" and tensor.dim() == 4:
-        return _blurred(tensor), "the picture blurred"
+        return blurred(tensor), "the picture blurred"
     raise ModelError(f"baseline: {wish!r} is not one for inputs {tuple(tensor.shape)}.",
                      next="zero, mean, blur (for pictures), a number or a tensor")  # fmt: skip
 
 
-def _blurred(pictures: Tensor) -> Tensor:
-    """A Gaussian blur wide enough to leave no shapes, edges held."""
+def blurred(pictures: Tensor, share: float = BLUR_SHARE, *, least: float = 1.0) -> Tensor:
+    """Pictures [m, c, h, w] under a Gaussian whose spread is a share of the side, in pixels at least `least`.
+
+    >>> bool(blurred(torch.ones(1, 1, 4, 4)).allclose(torch.ones(1, 1, 4, 4)))
+    True
+    """
     for axis in (2, 3):
         side = pictures.shape[axis]
-        spread = max(1.0, BLUR_SHARE * side)
-        reach = min(side - 1, round(3 * spread))
+        spread = max(least, share * side)
+        reach = max(1, round(3 * spread))
         far = torch.arange(-reach, reach + 1, device=pictures.device, dtype=pictures.dtype)
         weight = torch.exp(-(far**2) / (2 * spread**2))
-        kernel = (weight / weight.sum()).reshape(1, 1, -1, 1) if axis == 2 else (weight / weight.sum()).reshape(
-            1, 1, 1, -1)  # fmt: skip
-        pad = (0, 0, reach, reach) if axis == 2 else (reach, reach, 0, 0)
+        upright = axis == 2
+        kernel = (weight / weight.sum()).reshape((1, 1, -1, 1) if upright else (1, 1, 1, -1))
+        pad = (0, 0, reach, reach) if upright else (reach, reach, 0, 0)
         flat = pictures.reshape(-1, 1, *pictures.shape[2:])
         pictures = functional.conv2d(functional.pad(flat, pad, mode="replicate"), kernel).reshape(pictures.shape)
     return pictures
