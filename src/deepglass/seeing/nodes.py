@@ -141,8 +141,7 @@ def _outside(placed: Placed, number: int, place: int, value: str) -> list[Shape]
         return []
     x, y = placed.at(number, place)
     neuron, side = placed.shown[number][place], -1 if number == 0 else 1
-    given = placed.names[0 if number == 0 else 1]
-    name = given[neuron] if neuron < len(given) else str(neuron)
+    name = placed.name(number, neuron)
     parts = [name, *([value] if placed.manner.size == 0 else [])]
     text = clipped(plain("  ".join(parts if side < 0 else parts[::-1])), 70, 9.5)
     anchor = "end" if side < 0 else "start"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from deepglass.errors import ModelError, nearest
 from deepglass.seeing.faces import LEAD, LINE, QUIET, TITLE, Face, face_of, face_size, fitted
-from deepglass.seeing.lettering import counted, plain, text_width
+from deepglass.seeing.lettering import clipped, counted, plain, text_width
 from deepglass.seeing.scene import Box, Group, Label, Line, Point, Scene, Shape, Style
 from deepglass.seeing.streams import Frame, Stream, place, streams, terminals
 from deepglass.seeing.unfolding import Part, unfold
@@ -220,8 +220,8 @@ def _box_and_words(frame: Frame, x: float, y: float, face: Face, spoken: bool) -
 def _words(face: Face, width: float, height: float, x: float, y: float) -> list[Shape]:
     """A node's text: in the middle, line under line; of a quiet one all in one line."""
     if face.quiet:
-        shape = fitted(face.lines[0][0], LINE, width)
-        name = fitted(face.title, LINE, width - text_width(shape, LINE) - 8)
+        shape = plain(face.lines[0][0])
+        name = clipped(plain(face.title), width - 22 - text_width(shape, LINE), LINE)
         both = text_width(name, LINE) + text_width(shape, LINE) + 8
         left = x + (width - both) / 2
         right = Label(left + both, y + height / 2 + 3.8, shape, LINE, "muted", "end")

@@ -31,7 +31,7 @@ class Color:
 
 
 LIGHT_PAPER, DARK_PAPER = "#ffffff", "#13181b"
-LIGHT_TINT, DARK_TINT = 0.15, 0.22
+LIGHT_TINT, DARK_TINT = 0.10, 0.16
 
 
 def blend(color: str, ground: str, share: float) -> str:
@@ -108,7 +108,7 @@ def css_variables(*, dark: bool = False) -> str:
     """The declarations that a page needs for embedded pictures to follow it: one line a role, full and soft.
 
     >>> print(css_variables(dark=True).splitlines()[0])
-    --scene-linear: #408ced; --scene-linear-soft: #1d3249;
+    --scene-linear: #408ced; --scene-linear-soft: #1a2b3d;
     """
     full = {role: f"{variable(role)}: {color.on(dark)}; " for role, color in COLORS.items() if role not in PAGE}
     soft = {role: f"{variable(role, 'soft')}: {color.on(dark, 'soft')};" for role, color in COLORS.items()}

@@ -10,21 +10,28 @@ from deepglass.seeing.neurons import Stack
 from deepglass.seeing.scene import Box, Label, Line, Shape, Style
 from deepglass.seeing.sums import neuron_name
 
-MOST_SYNAPSES = 900
-THINNEST, THICKEST = 0.6, 6.0
+MOST_SYNAPSES = 600
+THINNEST = 0.5
 ALONG = (0.32, 0.26, 0.38, 0.44, 0.5, 0.56, 0.2, 0.62, 0.68)
 """Where on a line its number may stand, the best place first: near where it comes from, before lines cross."""
 
 
 @dataclass(frozen=True)
 class Manner:
-    """How large things are drawn: `radius` of a circle, `step` down to the next, `gap` across to the next column."""
+    """How large things are drawn.
+
+    radius, step, gap     of a circle; down to the next; across to the next column
+    size                  of the numbers in circles;  full  with every weight, sum and bias
+    thickest, faintest    a line's width where |w| is largest, its opacity where it is 0
+    """
 
     radius: float
     step: float
     gap: float
     size: float
-    full: bool
+    thickest: float
+    faintest: float
+    full: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,10 +60,10 @@ def manner_for(counts: list[int]) -> Manner:
     most = max(counts)
     if most <= 6 and sum(counts) <= 20:
         # Between circles there is room for as many weights as there are lines from a circle.
-        return Manner(27.0, max(118.0, 20.0 * (most + 1)), 215.0, 13.0, True)
+        return Manner(27.0, max(118.0, 20.0 * (most + 1)), 215.0, 13.0, 6.0, 0.4, True)
     if most <= 16:
-        return Manner(14.0, 38.0, 190.0, 8.5, False)
-    return Manner(5.5, 15.0, 210.0, 0.0, False)
+        return Manner(14.0, 38.0, 190.0, 8.5, 3.6, 0.18)
+    return Manner(5.5, 15.0, 230.0, 0.0, 2.2, 0.08)
 
 
 def synapses(placed: Placed) -> tuple[list[Shape], int]:
@@ -83,13 +90,14 @@ def _synapse(placed: Placed, found: tuple[float, int, int, int], share: float) -
     start, end = placed.at(number, above), placed.at(number + 1, below)
     known = math.isfinite(weight)
     role = "muted" if not known else "negative" if weight < 0 else "positive"
-    thick = THINNEST + (THICKEST - THINNEST) * share if known else 1.0
-    thick *= 1.0 if placed.manner.full else 0.6
+    thick = THINNEST + (placed.manner.thickest - THINNEST) * share if known else 1.0
     dash = (max(5.0, 2.2 * thick), max(4.0, 1.6 * thick)) if known and weight < 0 else ()
+    # Among many lines the weak ones step back, so that the strong can be followed.
+    opacity = placed.manner.faintest + (0.9 - placed.manner.faintest) * share ** (1.0 if placed.manner.full else 1.5)
     before, after = placed.shown[number][above], placed.shown[number + 1][below]
     words = f"weight from {placed.name(number, before)} to {placed.name(number + 1, after)}: "
     words += f"{weight:.4g}" if known else "not known"
-    style = Style(role, outline=round(thick, 3), opacity=round(0.4 + 0.5 * share, 3) if known else 0.5, dash=dash)
+    style = Style(role, outline=round(thick, 3), opacity=round(opacity, 3), dash=dash)
     return Line(f"synapse-{number}-{before}-{after}", (start, end), style, words=words)
 
 
