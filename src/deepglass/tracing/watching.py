@@ -192,6 +192,8 @@ class Modules:
         finally:
             before.remove()
             after.remove()
+            # torch itself leaves this mark behind, and torch.compile then warns of hooks that are long gone.
+            getattr(modules, "_global_forward_hooks_with_kwargs", {}).pop(after.id, None)
 
     def _enter(self, module: nn.Module, args: Any) -> None:
         tape = self.tape
