@@ -21,6 +21,7 @@ FILES = {
     "schema.json",
     "history.jsonl",
     "inside.jsonl",
+    "seen.json",
     "weights.safetensors",
     "checkpoint",
     "run.json",
