@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from sklearn.metrics import balanced_accuracy_score
+from sklearn.metrics import balanced_accuracy_score, log_loss
 from torch import nn
 
 import deepglass as dg
@@ -147,6 +147,16 @@ def test_classes_weighed_are_judged_by_balanced_accuracy(tmp_path: Path):
         read = entry.read(run.data.valid).argmax(1)
         assert figure == pytest.approx(balanced_accuracy_score(run.data.valid.target, read))
     assert cured.sentence.startswith("validation balanced accuracy")
+
+
+def test_a_remedy_that_changes_the_loss_is_judged_by_the_first(tmp_path: Path):
+    run = own(tmp_path, learning_rate=0.01)
+    cured = cure(run, found("label_noise", label_smoothing=0.6))
+    assert run.data is not None
+    for figure, entry in ((cured.before, run), (cured.after, cured.run)):
+        shares = entry.read(run.data.valid).double()
+        shares /= shares.sum(1, keepdim=True)  # scikit-learn wants a sum of one in float64
+        assert figure == pytest.approx(log_loss(run.data.valid.target, shares), rel=1e-5)
 
 
 def test_what_is_kept_of_a_cure(tmp_path: Path):
