@@ -8,6 +8,7 @@ and what skips a part of it leads around. Time is linear in nodes and edges.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -68,19 +69,25 @@ class _Blocks:
     def _align(self, before: list[int], layer: list[int]) -> None:
         """Append each node to the block of a median neighbor, where no line drawn so far would be crossed."""
         places = {node: place for place, node in enumerate(before)}
-        # The inside of a long line, from bend to bend, is straight before all else.
-        bends = ((at, other) for at, node in enumerate(layer) if node >= self.count for other, _ in self.near[node])
-        inner = [(places[other], at) for at, other in bends if other >= self.count]
-        taken = -1
+        # The inside of a long line, from bend to bend, is straight before all else: nobody may cross it.
+        ahead = [math.inf] * (len(layer) + 1)
+        for at in range(len(layer) - 1, -1, -1):
+            ahead[at] = min([ahead[at + 1], *self._bends_above(layer[at], places)])
+        taken, behind = -1, -1
         for at, node in enumerate(layer):
             for other, beside in self._medians(node, places):
-                place = places[other]
-                if place <= taken or any((above - place) * (below - at) < 0 for above, below in inner):
+                if not max(taken + 1, behind) <= places[other] <= ahead[at + 1]:
                     continue
                 self.root[node] = self.root[other]
                 self.shift[node] = self.shift[other] + self.sign * beside
-                taken = place
+                taken = places[other]
                 break
+            behind = max([behind, *self._bends_above(node, places)])
+
+    def _bends_above(self, node: int, places: dict[int, int]) -> list[int]:
+        if node < self.count:
+            return []
+        return [places[other] for other, _ in self.near[node] if other >= self.count]
 
     def _medians(self, node: int, places: dict[int, int]) -> list[tuple[int, float]]:
         """The one or two middle neighbors, a node before a bend."""
