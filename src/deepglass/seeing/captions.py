@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
@@ -66,15 +67,13 @@ def _caption(layer: Layer, usual: set[str]) -> Caption:
 
 
 def _wrapped(text: str, size: float = CAPTION) -> tuple[str, ...]:
-    """At most two lines, parted at a space so that the longer one is shortest; each no wider than may be."""
+    """At most two lines, parted between words so that the longer one is shortest; each no wider than may be."""
     text = plain(text)
-    if not text:
-        return ()
-    if text_width(text, size) <= WIDEST or " " not in text:
-        return (clipped(text, WIDEST, size),)
-    words = text.split(" ")
-    cuts = [(" ".join(words[:place]), " ".join(words[place:])) for place in range(1, len(words))]
-    best = min(cuts, key=lambda pair: max(text_width(line, size) for line in pair))
+    if text_width(text, size) <= WIDEST:
+        return (text,) if text else ()
+    words = re.findall(r".+?(?:[ _./]|(?<=[a-z])(?=[A-Z])|$)", text)
+    cuts = [("".join(words[:place]).strip(), "".join(words[place:])) for place in range(1, len(words))]
+    best = min(cuts or [(text,)], key=lambda lines: max(text_width(line, size) for line in lines))
     return tuple(clipped(line, WIDEST, size) for line in best)
 
 

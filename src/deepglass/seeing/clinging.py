@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from deepglass.seeing.flow import Flow, Frame, Layer, Role, Sliver
-from deepglass.seeing.portraits import Portrait
+from deepglass.seeing.likeness import Portrait
 
 FRONTS = ("convolution", "linear", "attention", "recurrent")
 MERGING = ("+", "‖", "×")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from deepglass.seeing.portraits import Portrait
+from deepglass.seeing.likeness import Portrait
 
 Role = Literal["input", "layer", "join", "sliver", "output"]
 

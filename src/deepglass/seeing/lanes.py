@@ -19,27 +19,61 @@ class Lanes:
 def lanes_of(flow: Flow) -> Lanes:
     """Columns by longest path; lanes by cutting the network into paths, the longest first.
 
-    The longest path is the trunk. Each further path takes the lowest lane that is free over all columns from where it
-    leaves what is placed to where it joins it again. Links always lead to a column further right.
+    The longest path is the trunk. Each further path takes the place above it where the fewest lines lead through other
+    layers: a lane that is free over all columns from where the path leaves what is placed to where it joins it again,
+    or a new lane pushed in between. Links always lead to a column further right.
     """
     column = _columns(flow)
     before, after = _neighbors(flow)
-    lane = [-1] * len(flow.layers)
-    taken: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    lanes: list[list[tuple[int, int]]] = []
+    lane: dict[int, int] = {}
     left = set(range(len(flow.layers)))
     while left:
         path = _longest_path(left, before)
         start = max((column[one] + 1 for one in before[path[0]]), default=column[path[0]])
         end = min((column[one] - 1 for one in after[path[-1]]), default=column[path[-1]])
-        start, end = min(start, column[path[0]]), max(end, column[path[-1]])
-        level = 0 if len(left) == len(flow.layers) else 1
-        while any(start <= last and first <= end for first, last in taken[level]):
-            level += 1
-        taken[level].append((start, end))
-        for one in path:
-            lane[one] = level
+        span = min(start, column[path[0]]), max(end, column[path[-1]])
+        level, pushed = _best_level(flow, column, lanes, lane, path, span)
+        if pushed:
+            lanes.insert(level, [])
+            lane = {place: at + (at >= level) for place, at in lane.items()}
+        lanes[level].append(span)
+        lane.update(dict.fromkeys(path, level))
         left -= set(path)
-    return Lanes(tuple(column), tuple(lane))
+    return Lanes(tuple(column), tuple(lane[place] for place in range(len(flow.layers))))
+
+
+def _best_level(
+    flow: Flow, column: list[int], lanes: list[list[tuple[int, int]]], lane: dict[int, int], path: list[int],
+    span: tuple[int, int],
+) -> tuple[int, bool]:  # fmt: skip
+    """The lane for a path, and whether it is pushed in as a new one."""
+    if not lanes:
+        return 0, True
+    free = [
+        level
+        for level in range(1, len(lanes))
+        if not any(span[0] <= last and first <= span[1] for first, last in lanes[level])
+    ]
+    best = (float("inf"), 0, 0)
+    for level, pushed in [(level, 0) for level in free] + [(level, 1) for level in range(1, len(lanes) + 1)]:
+        tried = {place: at + (pushed and at >= level) for place, at in lane.items()} | dict.fromkeys(path, level)
+        top = max(tried.values()) + 1
+        best = min(best, (_crossed(flow, column, tried) + 0.4 * top + 0.01 * level, level, pushed))
+    return best[1], bool(best[2])
+
+
+def _crossed(flow: Flow, column: list[int], lane: dict[int, int]) -> float:
+    """How many layers stand in the way of lines that lead straight down or up into a join, and how far lines go."""
+    at = {(column[place], level) for place, level in lane.items()}
+    total = 0.0
+    for one, other in flow.links:
+        if one in lane and other in lane and lane[one] != lane[other]:
+            low, high = sorted((lane[one], lane[other]))
+            total += 0.05 * (high - low)
+            if flow.layers[other].role == "join":
+                total += sum((column[other], level) in at for level in range(low + 1, high))
+    return total
 
 
 def _neighbors(flow: Flow) -> tuple[dict[int, list[int]], dict[int, list[int]]]:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from deepglass.seeing.captions import CAPTION, DETAIL, LEADING, sentence, shape_in_words
 from deepglass.seeing.flow import Flow, Layer
 from deepglass.seeing.lettering import clipped, plain, text_width
+from deepglass.seeing.likeness import Portrait
 from deepglass.seeing.placing import Room, Spot, placed
-from deepglass.seeing.portraits import Portrait
 from deepglass.seeing.routing import links_drawn
 from deepglass.seeing.scene import Box, Label, Scene, Shape, Style
 from deepglass.seeing.solids import drawn

@@ -10,7 +10,7 @@ from deepglass.seeing.flow import Flow, Frame
 from deepglass.seeing.solids import Body
 from deepglass.seeing.spacing import FRAME_GAP, MARGIN, STUB, Columns, columns_of
 
-BRANCH = 16.0
+BRANCH, TAG = 16.0, 26.0
 ARC, FRAME_HEAD, FRAME_FOOT = 13.0, 21.0, 8.0
 LANE_GAP, ROW_GAP, CAPTION_DROP, LINE_ROOM = 12.0, 26.0, 15.0, 10.0
 
@@ -134,9 +134,13 @@ class _Row:
         found: dict[Item, float] = {}
         for _, first, last, item in sorted(self._items(level), key=lambda one: one[:3]):
             over = max(tops[at] for at in range(first, last + 1))
-            found[item] = over + (FRAME_HEAD if isinstance(item, str) else ARC)
+            found[item] = over + (FRAME_HEAD if isinstance(item, str) else self._arc_room(item))
             tops.update(dict.fromkeys(range(first, last + 1), found[item]))
         self.heights[level], self.tops[level] = found, tops
+
+    def _arc_room(self, link: tuple[int, int]) -> float:
+        rows = {self.columns.row_of(place) for place in link}
+        return ARC if len(rows) == 1 or link in self.carriers else TAG
 
     def _items(self, level: int) -> list[tuple[int, int, int, Item]]:
         """What lies above a lane's layers, with its length, first and last half-column."""
@@ -167,14 +171,25 @@ class _Row:
         if self.number not in rows:
             return None
         if rows[0] != rows[1] and carrier is None:
-            at, lane = (2 * start + 1, one) if rows[0] == self.number else (2 * end, other)
-            return (at, at) if columns.lanes.lane[lane] == level and not columns.flows_on(link) else None
-        if columns.row[end] != self.number or columns.lanes.lane[one] != level or columns.lanes.lane[other] < level:
+            at, place = (2 * start, one) if rows[0] == self.number else (2 * end - 1, other)
+            return (at, at + 1) if columns.lanes.lane[place] == level and not columns.flows_on(link) else None
+        if columns.row[end] != self.number or columns.lanes.lane[one] != level:
             return None
         first = 2 * start + 1 if carrier is None else 2 * columns.lanes.column[carrier]
-        lanes = columns.lanes
-        between = any(first < 2 * lanes.column[place] < 2 * end for place in self.of_lane[level]) or carrier is not None
+        if columns.lanes.lane[other] > level:
+            return (first, 2 * end) if self._comes_from_below(link) else None
+        # On its way down, a line must also clear what stands in its own lane above its end.
+        last = 2 * end + (columns.lanes.lane[other] < level)
+        column = columns.lanes.column
+        between = carrier is not None or any(first < 2 * column[place] < last for place in self.of_lane[level])
         return (first, 2 * end) if between else None
+
+    def _comes_from_below(self, link: tuple[int, int]) -> bool:
+        """Whether a link into a higher lane cannot go up at once and on along that lane, which is taken."""
+        one, other = link
+        column, lane = self.columns.lanes.column, self.columns.lanes.lane
+        taken = any(column[one] < column[place] < column[other] for place in self.of_lane[lane[other]])
+        return taken or self.columns.flow.layers[other].role == "join"
 
     def _below(self, level: int) -> tuple[float, float]:
         """How far the layers of a lane reach below its middle, without and with their captions."""
@@ -186,7 +201,7 @@ class _Row:
         """How far a lane's middle lies above the trunk's: clear of what the lanes below have under its layers."""
         need = 0.0
         lanes, links = self.columns.lanes, self.columns.flow.links
-        below = self._below(level)[1] + LANE_GAP
+        below = self._below(level)[1] + LANE_GAP + self._foot(level)
         for place in self.of_lane[level]:
             column = lanes.column[place]
             ends = [lanes.column[one if other == place else other] for one, other in links if place in (one, other)]
@@ -215,9 +230,17 @@ class _Row:
                     self.number, column, level, left, middle, self.columns.bodies[place],
                     self.columns.captions[place], middle + below + CAPTION_DROP,
                 )  # fmt: skip
-        depth = [sum(a <= column <= b for a, b in self.columns.span.values()) for column in self.here]
-        lowest = max(self._below(level)[1] - self.offset[level] for level in self.levels)
-        self.bottom = self.base + lowest + FRAME_FOOT * max(depth, default=0)
+        lowest = max(self._below(level)[1] + self._foot(level) - self.offset[level] for level in self.levels)
+        self.bottom = self.base + lowest
+
+    def _low_level(self, frame: Frame) -> int:
+        return min((self.columns.lanes.lane[one] for one in frame.layers if one in self.places), default=-1)
+
+    def _foot(self, level: int) -> float:
+        """What the frames that end below a lane take there."""
+        ending = [frame for frame in self.columns.flow.frames if self._low_level(frame) == level]
+        depth = [sum(set(one.layers) <= set(other.layers) for other in ending) for one in ending]
+        return FRAME_FOOT * max(depth, default=0)
 
     def _frame_height(self, frame: Frame) -> float:
         """How high a frame goes above the trunk's middle; 0 where it has no part in this row."""
@@ -259,6 +282,8 @@ class _Row:
             left = min([left, *(entry - BRANCH - 7 for entry in entries if entry > left)])
             right = max(self.columns.right[column] for column in inside) + self.shift + pad
             first = inside[0] == self.columns.span[frame.id][0]
-            top, bottom = self.base - self._frame_height(frame), self.bottom - FRAME_FOOT * around
+            low = self._low_level(frame)
+            bottom = self.base - self.offset[low] + self._below(low)[1] + self._foot(low) - FRAME_FOOT * around
+            top = self.base - self._frame_height(frame)
             rooms.append(Room(frame, left, top, right, bottom, first))
         return rooms

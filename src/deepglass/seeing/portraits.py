@@ -9,34 +9,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from deepglass.seeing.lettering import plain
+from deepglass.seeing.likeness import Portrait, form_of, inner_shape, operations_inside, weights_into
 from deepglass.tracing.graph import Graph
-from deepglass.tracing.operation import Kind, Operation, Owner, Value
-
-Part = Literal["layer", "sliver", "join", "through"]
-Form = Literal["volume", "slab", "bar", "sign", "tokens", "block"]
-
-
-@dataclass(frozen=True)
-class Portrait:
-    """How one part is shown.
-
-    part     a layer of its own; a sliver on the layer beside it; a join where branches meet; or not at all ("through")
-    kind     its color;  form   volume for maps, slab for sequences, bar for vectors, sign for a single mark
-    caption  "conv 3×3, 64";  sign   what stands in a join: "+"
-    note     why it could not be told what this is, where the caption is "?"
-    """
-
-    part: Part
-    kind: Kind
-    caption: str
-    form: Form = "bar"
-    sign: str = ""
-    note: str = ""
-
+from deepglass.tracing.operation import Kind, Operation, Owner
 
 Painter = Callable[[Graph, Owner | Operation], Portrait | None]
 
@@ -57,53 +35,6 @@ def portray(graph: Graph, thing: Owner | Operation) -> Portrait | None:
     return replace(found, caption=plain(found.caption), form=form if found.form == "bar" else found.form)
 
 
-def batch_of(graph: Graph) -> int | None:
-    """The number of examples recorded at once: the first side of the first input that has two sides or more."""
-    shapes = (graph.values[value].shape for value in graph.inputs)
-    return next((shape[0] for shape in shapes if len(shape) > 1), None)
-
-
-def inner_shape(graph: Graph, value: Value) -> tuple[int, ...]:
-    """A value's shape without the side of the batch."""
-    batch = batch_of(graph)
-    return value.shape[1:] if batch is not None and value.shape[:1] == (batch,) else value.shape
-
-
-def form_of(kind: Kind | str, shape: tuple[int, ...]) -> Form:
-    """Maps are volumes, sequences slabs, vectors bars, single numbers signs.
-
-    >>> form_of("convolution", (64, 8, 8)), form_of("linear", (16, 64)), form_of("linear", (10,)), form_of("loss", ())
-    ('volume', 'slab', 'bar', 'sign')
-    """
-    if kind == "loss" or not shape:
-        return "sign"
-    return "bar" if len(shape) == 1 else "slab" if len(shape) == 2 else "volume"
-
-
-def weights_into(graph: Graph, operation: Operation) -> tuple[Value, ...]:
-    """The weights an operation reads, also where they were first transposed, cast or normalized."""
-    found: dict[int, Value] = {}
-    for value in operation.inputs:
-        found |= {weight.id: weight for weight in _weights_behind(graph, value, 6)}
-    return tuple(found.values())
-
-
-def _weights_behind(graph: Graph, value: int, depth: int) -> tuple[Value, ...]:
-    one = graph.values[value]
-    if one.role == "weight":
-        return (one,)
-    if one.maker is None or depth == 0:
-        return ()
-    found: tuple[Value, ...] = ()
-    for source in graph.operations[one.maker].inputs:
-        role = graph.values[source].role
-        behind = _weights_behind(graph, source, depth - 1)
-        if role == "input" or (role == "between" and not behind):
-            return ()
-        found += behind
-    return found
-
-
 def _attention_module(graph: Graph, thing: Owner | Operation) -> Portrait | None:
     """The innermost module around attention, its projections and nothing else: one layer in place of a dozen."""
     if not isinstance(thing, Owner):
@@ -111,7 +42,7 @@ def _attention_module(graph: Graph, thing: Owner | Operation) -> Portrait | None
     inside = operations_inside(graph, thing)
     heads = [operation for operation in inside if _attends(graph, operation)]
     dense = [operation for operation in inside if operation.kind == "linear" and weights_into(graph, operation)]
-    others = any(operation.kind in ("convolution", "embedding", "recurrent", "loss") for operation in inside)
+    others = any(operation.kind in ("convolution", "recurrent", "loss") for operation in inside)
     bends = any(operation.kind == "activation" and "softmax" not in operation.name for operation in inside)
     if len(heads) != 1 or others or bends or len(dense) > 6 or not (dense or thing.weights):
         return None
@@ -131,16 +62,6 @@ def _attention_caption(graph: Graph, operation: Operation) -> str:
     shape = graph.values[operation.inputs[0]].shape
     heads = dict(operation.settings).get("num_heads", shape[-3] if len(shape) >= 4 else None)
     return "attention" if not isinstance(heads, int) else f"attention, {heads} head{'s' if heads > 1 else ''}"
-
-
-def operations_inside(graph: Graph, owner: Owner) -> list[Operation]:
-    """All operations of a module's call, however deep."""
-    found, waiting = [], [owner]
-    while waiting:
-        one = waiting.pop()
-        found += [graph.operations[operation] for operation in one.operations]
-        waiting += [graph.owners[child] for child in one.children]
-    return sorted(found, key=lambda operation: operation.id)
 
 
 SMALL_MODULES: tuple[tuple[Kind, str], ...] = (
@@ -235,6 +156,8 @@ def _pooling(graph: Graph, thing: Owner | Operation) -> Portrait | None:
     given, made = (graph.values[value].shape[2:] for value in (thing.inputs[0], thing.outputs[0]))
     if any(word in thing.name for word in ("interpolate", "upsample", "unpool")):
         times = made[0] / given[0] if given and made else 1
+        if made == given:
+            return Portrait("through", "pooling", thing.name)
         return Portrait("layer", "pooling", f"upsample ×{times:g}" if times == round(times) else "resize")
     if "sample" in thing.name or "grid" in thing.name:
         return Portrait("layer", "pooling", _words_of(thing.name))

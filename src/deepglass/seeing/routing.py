@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 
 from deepglass.seeing.flow import Flow
-from deepglass.seeing.placing import BRANCH, ROW_GAP, Placed
+from deepglass.seeing.placing import BRANCH, ROW_GAP, Placed, Spot
 from deepglass.seeing.scene import Dot, Label, Line, Point, Shape, Style
 from deepglass.seeing.solids import JOIN_RADIUS
-from deepglass.seeing.spacing import MARGIN
+from deepglass.seeing.spacing import CAPTION_GAP, MARGIN
 
 NEAR, LEAVE, ENTER, BEND = 3.0, 7.0, 11.0, 7.0
 LINK = Style("muted", outline=1.15)
@@ -26,8 +26,9 @@ def links_drawn(placed: Placed) -> tuple[Shape, ...]:
         height = placed.arcs.get((one, other))
         carried = (one, other) in placed.carriers
         if start.row != end.row and not carried and (one, other) not in placed.straight:
+            known = one in tags
             number = tags.setdefault(one, len(tags) + 1)
-            shapes += _tagged(placed, one, other, number, name, words)
+            shapes += _tagged(placed, one, other, number, name, words)[4 if known else 0 :]
             continue
         points, leaves = _way(placed, one, other, height)
         shapes.append(Line(name, _rounded(points), LINK, curved=True, arrow=True, words=words))
@@ -71,17 +72,30 @@ def _way(placed: Placed, one: int, other: int, height: float | None) -> tuple[li
             at,
         )
     if start.lane < end.lane:
+        leave = leave if carrier is not None else max(leave, _clear(placed, start, end.lane, +1))
         return [(leave, at), (leave, to), (entry, to)], (leave, at)
-    return [(out, at), *_arrival(placed, other, at, from_above=True)], None
+    return [(out, at), *_arrival(placed, other, at, from_above=True, lane=start.lane)], None
 
 
-def _arrival(placed: Placed, other: int, level: float, *, from_above: bool) -> list[Point]:
+def _clear(placed: Placed, spot: Spot, lane: int, side: int) -> float:
+    """The x right (+1) or left (-1) of all that stands in a spot's column, in the lanes a line passes to another."""
+    low, high = min(spot.lane, lane), max(spot.lane, lane)
+    ends = [
+        one.center + side * max(one.exit - one.center, one.caption.width / 2)
+        for one in placed.spots
+        if (one.row, one.column) == (spot.row, spot.column) and low <= one.lane <= high and one is not spot
+    ]
+    return max([side * end for end in ends], default=float("-inf")) * side + side * CAPTION_GAP / 2
+
+
+def _arrival(placed: Placed, other: int, level: float, *, from_above: bool, lane: int = 0) -> list[Point]:
     """The last corners: into a join from its nearer end, into a layer by the line that leads to it."""
     end = placed.spots[other]
     if _is_join(placed, other):
         gap = JOIN_RADIUS + NEAR
         return [(end.center, level), (end.center, end.middle - gap if from_above else end.middle + gap)]
-    return [(end.left - ENTER, level), (end.left - ENTER, end.middle), (end.left - NEAR, end.middle)]
+    x = min(end.left - ENTER, _clear(placed, end, lane - 1, -1)) if lane > end.lane + 1 else end.left - ENTER
+    return [(x, level), (x, end.middle), (end.left - NEAR, end.middle)]
 
 
 def _tagged(placed: Placed, one: int, other: int, number: int, name: str, words: str) -> list[Shape]:
@@ -90,10 +104,11 @@ def _tagged(placed: Placed, one: int, other: int, number: int, name: str, words:
     leave = start.exit + LEAVE
     shapes: list[Shape] = []
     for which, x, spot, down in (("start", leave, start, False), ("end", _into(placed, other), end, True)):
-        top = spot.middle - spot.body.ascent - 12
-        foot = spot.middle - (JOIN_RADIUS + NEAR if down and _is_join(placed, other) else 0)
-        ends = ((x, top + 7), (x, foot)) if down else ((x, foot), (x, top + 7))
-        shapes.append(Line(f"{name} {which} line", ends, LINK, arrow=down and _is_join(placed, other), words=words))
+        top = spot.middle - spot.body.ascent - (17 if down and _is_join(placed, other) else 12)
+        ways: list[Point] = [(x, top + 7), (x, spot.middle)]
+        if down:
+            ways = [(x, top + 7), *_arrival(placed, other, top + 7, from_above=True)[1:]]
+        shapes.append(Line(f"{name} {which} line", _rounded(ways), LINK, curved=True, arrow=down, words=words))
         shapes.append(Dot(f"{name} {which}", x, top, 7.5, Style("paper", "solid", 0.0), words))
         shapes.append(Dot(f"{name} {which} ring", x, top, 7.5, Style("muted", "none", 1.1), words))
         shapes.append(Label(x, top + 3.6, str(number), 10.0, "muted", "middle", bold=True))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from deepglass.seeing.flow import Flow, Layer
+from deepglass.seeing.flow import Flow, Layer, Sliver
 from deepglass.seeing.scene import Box, Dot, Group, Label, Line, Point, Polygon, Shape, Style
 
 SIDES, CHANNELS, FEATURES = (12.0, 92.0), (5.0, 36.0), (12.0, 96.0)
@@ -88,9 +88,16 @@ def scale_of(flow: Flow) -> Scale:
 def body_of(layer: Layer, scale: Scale) -> Body:
     """The solids of a layer and of what clings to it."""
     own = _solid(layer.portrait.form, layer.portrait.kind, layer.shape, scale, layer.role)
-    before = tuple(_sliver(sliver.portrait.form, sliver.shape, scale) for sliver in layer.before)
-    after = tuple(_sliver(sliver.portrait.form, sliver.shape, scale) for sliver in layer.after)
+    before = tuple(_beside(sliver, layer, own, scale) for sliver in layer.before)
+    after = tuple(_beside(sliver, layer, own, scale) for sliver in layer.after)
     return Body((*before, own, *after), len(before))
+
+
+def _beside(sliver: Sliver, layer: Layer, own: Solid, scale: Scale) -> Solid:
+    """A sliver as tall as what it works on; as its layer, where the same numbers stand in another form."""
+    if sliver.portrait.form != layer.portrait.form or sliver in layer.after:
+        return Solid(SLIVER, own.height, own.right, own.up)
+    return _sliver(sliver.portrait.form, sliver.shape, scale)
 
 
 def _sliver(form: str, shape: tuple[int, ...], scale: Scale) -> Solid:

@@ -58,9 +58,10 @@ class Columns:
         around = [frame for frame in self.flow.frames if other in frame.layers and one not in frame.layers]
         found = None
         for start, beside in self.flow.links:
-            if start != one or beside == other or self.lanes.column[beside] >= self.lanes.column[other]:
+            if start != one or beside == other or self.lanes.lane[beside] != self.lanes.lane[one]:
                 continue
-            if self.lanes.lane[beside] != self.lanes.lane[one]:
+            same_lane = self.lanes.lane[other] == self.lanes.lane[one]
+            if self.lanes.column[beside] > self.lanes.column[other] - same_lane:
                 continue
             framed = self.row_of(one) == self.row_of(beside) and any(beside in frame.layers for frame in around)
             turned = self.flows_on((one, beside)) and self.row_of(beside) == self.row_of(other)
@@ -125,6 +126,9 @@ def _rows(
 ) -> list[int]:
     """The row of each column, by dynamic programming: few lines and no frame cut, rows about equally full."""
     count = len(ends)
+    framed = FRAME_GAP * any(first == 0 or last == count - 1 for first, last in span.values())
+    if count and ends[-1][2] - ends[0][1] + 1.2 * framed <= room + 2 * STUB - 4.0:
+        return [0] * count
     best: list[tuple[float, int]] = [(0.0, 0)] + [(float("inf"), 0)] * count
     for end in range(1, count + 1):
         for start in range(end - 1, -1, -1):

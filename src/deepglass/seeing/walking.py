@@ -9,12 +9,14 @@ from dataclasses import replace
 from deepglass.seeing.clinging import Node, flow_from
 from deepglass.seeing.flow import Flow, Role
 from deepglass.seeing.folding import Fold, fold, operations_of, stand_ins
-from deepglass.seeing.portraits import Portrait, form_of, inner_shape, portray, weights_into
+from deepglass.seeing.likeness import Portrait, form_of, inner_shape, weights_into
+from deepglass.seeing.portraits import portray
 from deepglass.tracing.graph import Graph
 from deepglass.tracing.operation import Operation, Owner
 
 MOST_LAYERS = 40
 LEAST_ALIKE = 4
+MOST_JOINS = 8
 
 
 def flow_of(graph: Graph, *, most: int = MOST_LAYERS) -> Flow:
@@ -27,7 +29,7 @@ def flow_of(graph: Graph, *, most: int = MOST_LAYERS) -> Flow:
     while True:
         walk = _Walk(graph, closed)
         walk.run()
-        more = walk.fullest() if len(walk.standing()) > most else ()
+        more = walk.tangled() or (walk.fullest() if len(walk.standing()) > most else ())
         if not more:
             return walk.flow()
         closed |= set(more)
@@ -122,6 +124,8 @@ class _Walk:
         if portrait.part in ("join", "through"):
             # What joins depends on what it is given: adding a constant, or a value to itself, joins nothing.
             portrait = replace(portrait, part="join" if len(sources) > 1 else "through")
+        if portrait.kind != "embedding" and not weights and self._are_tokens(sources):
+            portrait = replace(portrait, part="through")
         if portrait.part == "through" or not (sources or weights) or (portrait.part == "sliver" and not sources):
             self._give(operation, sources[0] if sources else None)
             return
@@ -143,6 +147,9 @@ class _Walk:
             part: Role = "sliver" if portrait.part == "sliver" else "layer"
             self.of_owner[owner.id] = self._new(owner.path, portrait, output, part, owner.path)
         node = self.of_owner[owner.id]
+        if portrait.kind == "attention" and not weights and self.nodes[node].weights:
+            # After the projections come masks and biases of the scores: no branches of the network.
+            sources = []
         self._fill(node, operation, [source for source in sources if source != node], weights)
         self._give(operation, node)
 
@@ -165,8 +172,17 @@ class _Walk:
         real = [source for source in found if self.nodes[source].portrait.form != "tokens"]
         return real or ([] if portrait.kind == "attention" else found[:1])
 
+    def _are_tokens(self, sources: list[int]) -> bool:
+        return bool(sources) and all(self.nodes[source].portrait.form == "tokens" for source in sources)
+
     def standing(self) -> list[int]:
         return [place for place, node in enumerate(self.nodes) if node.role in ("layer", "join")]
+
+    def tangled(self) -> tuple[int, ...]:
+        """The modules that wrote out so many joins, most often a loop over time, that no line could be followed."""
+        joins = Counter(self.graph.operations[node.operation].owner for node in self.nodes if node.role == "join")
+        types = {self.graph.owners[owner].type for owner, count in joins.items() if count > MOST_JOINS and owner != 0}
+        return tuple(owner.id for owner in self.graph.owners if owner.type in types and owner.id != 0)
 
     def fullest(self) -> tuple[int, ...]:
         """The modules to close next: of the innermost that hold several layers, the class that holds most in all."""
