@@ -48,7 +48,7 @@ def measured(case: Case | Healthy | HealthyModule, folder: Path, marks: tuple[in
     seconds = time.perf_counter() - begun
     row = {**_about(case), **_judged(trial, found), "seconds": seconds, "unsure": list(found.unsure)}
     if isinstance(case, Case):
-        row["cure"] = treated(trial, found)
+        row["cure"] = treated(case, trial, found)
     kept.write_text(json.dumps({**row, "marks": list(marks)}), encoding="utf-8")
     return row
 
@@ -82,22 +82,20 @@ def _judged(trial: Trial, found: Diagnosis) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def treated(trial: Trial, found: Diagnosis) -> dict[str, Any] | None:
+def treated(case: Case, trial: Trial, found: Diagnosis) -> dict[str, Any] | None:
     """What `--cure` does: the first finding with a cure is cured, and the gain measured. None where none has one."""
     chosen = next((entry for entry in found.findings if entry.cure), None)
     if chosen is None:
         return None
     out = trial.folder.with_name(f"{trial.folder.name}-cured")
-    planted = trial.planted
-    # A module trained under a family's name is a person's own here: its folder alone does not hold it.
     thing = trial.run or load(trial.folder, trial.module)
-    thing.data = planted.data
-    models = (None, planted.model if trial.module is not None else None)
+    thing.data = trial.planted.data
     refused = ""
-    for model in models:
+    # A module that cannot be drawn anew is asked of the person: who made it once can make it again.
+    for again in (lambda: None, lambda: case.planted().model):
         shutil.rmtree(out, ignore_errors=True)
         try:
-            cured = cure(thing, chosen, model=model, loss=planted.loss, out=out)  # type: ignore[arg-type]
+            cured = cure(thing, chosen, model=again(), loss=trial.planted.loss, out=out)  # type: ignore[arg-type]
         except ModelError as error:
             refused = str(error)
             continue
@@ -105,9 +103,8 @@ def treated(trial: Trial, found: Diagnosis) -> dict[str, Any] | None:
             refused = str(error)
             break
         plain = cured.to_json()
-        return {name: plain[name] for name in ("measure", "before", "after", "improved", "start", "changes")} | {
-            "finding": chosen.name
-        }
+        kept = ("measure", "before", "after", "improved", "start", "changes")
+        return {"finding": chosen.name} | {name: plain[name] for name in kept}
     return {"finding": chosen.name, "refused": refused, "improved": False, "changes": dict(chosen.cure)}
 
 
