@@ -83,3 +83,11 @@ def test_a_stopper_taken_up_again_goes_on_as_if_never_left():
         assert broken.saw(epoch, figure, loss) == saw
         assert broken.reason(epoch, 0.0) == whole.reason(epoch, 0.0)
     assert whole.best_epoch == broken.best_epoch == 6
+
+
+def test_weights_whose_loss_is_no_number_give_way_to_any_others():
+    stopper = Stopper(Recipe(), True)
+    assert stopper.saw(1, 0.9, math.nan)
+    assert stopper.saw(2, 0.5, 1.0)
+    assert not stopper.saw(3, 0.95, math.inf)
+    assert stopper.best_epoch == 2

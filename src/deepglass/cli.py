@@ -25,7 +25,8 @@ FIELDS = (
     "loss label_smoothing class_weights, augment mixup cutmix, average average_decay, device precision "
     "checkpoint_every, watch, metric baselines report. Options of neuron: activation initialization; of mlp: widths "
     "activation dropout normalization initialization embedding embedding_width members; of convolution: widths depth "
-    "kernel dense activation normalization dropout initialization. What a run was trained with is in its recipe.toml."
+    "kernel dense activation normalization dropout initialization form; of residual: form depth scale widths blocks "
+    "activation normalization dropout drop_path initialization. What a run was trained with is in its recipe.toml."
 )
 
 DataArgument = Annotated[str, typer.Argument(metavar="DATA", help="A named set, a file, a folder or an archive.")]
@@ -53,7 +54,7 @@ def about(
 def train(
     data: DataArgument,
     target: TargetOption = None,
-    model: Annotated[str | None, typer.Option(help="A family: neuron, mlp, convolution. Else the fitting one.")] = None,
+    model: Annotated[str | None, typer.Option(help="A family: neuron, mlp, convolution, residual. Else the fitting one.")] = None,
     epochs: Annotated[int | None, typer.Option(help="How often to go through the training rows.")] = None,
     minutes: Annotated[float | None, typer.Option(help="How long to train, in place of epochs.")] = None,
     seed: Annotated[int | None, typer.Option(help="The seed of the split, the weights and the order.")] = None,
@@ -176,7 +177,8 @@ def diagnose(
 
         shown = Shown()
         try:
-            cured = treat(run, listeners=(shown,), say=shown.say)
+            first = next((one for one in found.findings if one.cure), None)
+            cured = treat(run, first, listeners=(shown,), say=shown.say)
         except Interrupted as stopped:
             say(str(stopped))
             raise typer.Exit(130) from None

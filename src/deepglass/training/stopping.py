@@ -75,8 +75,11 @@ class Stopper:
     def _better(self, figure: float, loss: float) -> bool:
         if not math.isfinite(figure):
             return False
-        if self.best_epoch is None:
+        if self.best_epoch is None or (math.isfinite(loss) and not math.isfinite(self.best_loss)):
+            # Weights whose loss is no number are kept only until there are others.
             return True
+        if not math.isfinite(loss) and math.isfinite(self.best_loss):
+            return False
         if figure == self.best_figure:
             # The best loss may have been no number; any number is then an advance.
             return math.isfinite(loss) and not loss >= self.best_loss
