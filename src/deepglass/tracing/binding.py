@@ -112,17 +112,24 @@ def input_names(root: Any, inputs: Any, named: Any) -> list[tuple[str, Tensor]]:
     return list(leaves(given))
 
 
+PLAIN = (bool, int, float, str)
+
+
 class Guard:
-    """Keeps what a module's forward may change: buffers, flags. Puts it back at the end."""
+    """Keeps what a module's forward may change: buffers, flags, `training` among them. Puts it back at the end."""
 
     def __init__(self, root: Any) -> None:
         modules = {id(m): m for value in ([root] if isinstance(root, nn.Module) else _read_by(root).values())
                    if isinstance(value, nn.Module) for m in value.modules()}.values()  # fmt: skip
-        self._modes = [(module, module.training) for module in modules]
         self._buffers = [
             (module, name, buffer, None if buffer is None else buffer.detach().clone())
             for module in modules
             for name, buffer in module._buffers.items()
+        ]
+        # What a forward may set for itself, to do something only once.
+        self._plain = [
+            (module, {name: value for name, value in vars(module).items() if value is None or type(value) in PLAIN})
+            for module in modules
         ]
         weights = [weight for module in modules for weight in module._parameters.values() if weight is not None]
         self._wanted = [(weight, weight.requires_grad, weight.grad) for weight in weights]
@@ -140,8 +147,8 @@ class Guard:
                 module._buffers[name] = buffer
                 if buffer is not None and copy is not None and not _same(buffer, copy):
                     buffer.copy_(copy)
-        for module, training in self._modes:
-            module.training = training
+        for module, plain in self._plain:
+            vars(module).update(plain)
         for weight, wanted, gradient in self._wanted:
             if weight.requires_grad != wanted:
                 weight.requires_grad_(wanted)

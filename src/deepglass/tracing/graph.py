@@ -74,6 +74,7 @@ class Graph:
     def steps(self) -> Iterator[Step]:
         """Walk forward and then backward, an operation at a time, with every derivative (F4).
 
+        >>> import torch
         >>> from deepglass.tracing.record import record
         >>> x = torch.tensor(3.0, requires_grad=True)
         >>> for step in record(lambda x: x * x, x).steps(): print(step.say())

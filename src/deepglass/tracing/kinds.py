@@ -106,6 +106,9 @@ MAKERS = words("""
 """)
 """Functions that bring numbers in from outside: what they return is a constant."""
 
+RESHAPING = words("transpose t squeeze unsqueeze swapaxes swapdims as_strided")
+"""Of these, the forms in place change how a tensor looks at its memory, and not the memory."""
+
 HOMES = (
     (torch.nn.functional, "torch.nn.functional"),
     (torch, "torch"),

@@ -61,7 +61,7 @@ def record(
         raise ModelError(f"budget={budget!r}: not a number of bytes.", next="give bytes: budget=1 << 30")
     if level not in ("author", "aten"):
         raise ModelError(f"level={level!r}: there are 'author' and 'aten'.", next="level='author'")
-    tape = Tape(Keeper(budget))
+    tape = Tape(Keeper(budget), kernels=level == "aten")
     named = named | (options or {})
     root, notes = runnable(thing, inputs, named)
     for text in notes:

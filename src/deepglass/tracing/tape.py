@@ -15,7 +15,7 @@ from torch import Tensor
 
 from deepglass.tracing.drafts import OperationDraft, OwnerDraft, ValueDraft, region_of
 from deepglass.tracing.keeping import Keeper, storage_of, version_of
-from deepglass.tracing.kinds import Facts, kind_of
+from deepglass.tracing.kinds import RESHAPING, Facts, kind_of
 from deepglass.tracing.nesting import exchanged, tensors_in
 from deepglass.tracing.operation import Role, Slot
 
@@ -23,8 +23,8 @@ from deepglass.tracing.operation import Role, Slot
 class Tape:
     """What has run so far. `failing` is the operation that raised last, and its exception."""
 
-    def __init__(self, keeper: Keeper) -> None:
-        self.keeper = keeper
+    def __init__(self, keeper: Keeper, *, kernels: bool = False) -> None:
+        self.keeper, self._kernels = keeper, kernels
         self.values: list[ValueDraft] = []
         self.operations: list[OperationDraft] = []
         self.owners: list[OwnerDraft] = []
@@ -54,7 +54,7 @@ class Tape:
         entry = self._known.get(id(tensor))
         if entry is None or entry[0]() is not tensor:
             return None
-        if entry[2] != version_of(tensor):
+        if entry[2] != self._stamp(tensor):
             return self._refreshed(tensor, entry[1])
         if tensor.requires_grad and not self.values[entry[1]].tracked:
             self._follow(tensor, self.values[entry[1]])
@@ -92,7 +92,9 @@ class Tape:
         if tensor.requires_grad:
             self.leaves[draft.id] = tensor
 
-    def add(self, tensor: Tensor, role: Role, *, copy: bool = False, kept: bool = True) -> ValueDraft:
+    def add(
+        self, tensor: Tensor, role: Role, *, copy: bool = False, kept: bool = True, changed: bool = False
+    ) -> ValueDraft:
         """A new value for a tensor; it is kept, and its gradient will be."""
         size = tensor.numel() * tensor.element_size() if tensor.layout == torch.strided else 0
         draft = ValueDraft(len(self.values), role, tuple(tensor.shape), str(tensor.dtype)[6:], size)
@@ -100,32 +102,46 @@ class Tape:
         self._bind(tensor, draft.id)
         if kept:
             self.keeper.keep(("value", draft.id), tensor, copy=copy)
-        if tensor.requires_grad:
+        # Below autograd, a tensor changed in place has still its old history: it is followed when it is seen next.
+        if tensor.requires_grad and not (changed and self._kernels):
             self._follow(tensor, draft)
         return draft
 
     def _bind(self, tensor: Tensor, value: int) -> None:
-        self._known[id(tensor)] = (weakref.ref(tensor), value, version_of(tensor))
+        self._known[id(tensor)] = (weakref.ref(tensor), value, self._stamp(tensor))
+
+    def _stamp(self, tensor: Tensor) -> int:
+        """What changes when a tensor is written to: its version; below autograd, where that counts late, the writer."""
+        if not self._kernels:
+            return version_of(tensor)
+        found = storage_of(tensor)
+        writer = self._writers.get(found[0]) if found else None
+        return 0 if writer is None else id(writer)
 
     def _follow(self, tensor: Tensor, draft: ValueDraft) -> None:
-        """Keep the gradient that will reach this value: a hook, which in-place changes leave where it is."""
+        """Keep the gradient that will reach this value, by a hook on its place in autograd's graph.
+
+        A hook on the tensor would do, but for tensors transposed in place: it stays with what they were before.
+        """
         draft.tracked = True
-        if tensor.grad_fn is None:
+        node = tensor.grad_fn
+        if node is None:
             return
-        written_by_hand = getattr(type(tensor.grad_fn), "_forward_cls", None)
+        written_by_hand = getattr(type(node), "_forward_cls", None)
         if (
             written_by_hand is not None
             and draft.maker is not None
             and draft.maker.facts.name != written_by_hand.__name__
         ):
             draft.maker.state.append(("custom", written_by_hand.__name__))
-        self._nodes[tensor.grad_fn] = draft.id
-        keeper, key = self.keeper, ("gradient", draft.id)
+        self._nodes[node] = draft.id
+        keeper, key, place = self.keeper, ("gradient", draft.id), tensor.output_nr
 
-        def reached(gradient: Tensor) -> None:
-            keeper.keep(key, gradient)
+        def reached(gradients: Any) -> None:
+            if gradients[place] is not None:
+                keeper.keep(key, gradients[place])
 
-        self.handles.append(tensor.register_hook(reached))
+        self.handles.append(node.register_prehook(reached))
 
     def _refreshed(self, tensor: Tensor, old: int) -> int:
         """A tensor whose memory was written to through another: a new value, of the operation that wrote."""
@@ -143,7 +159,7 @@ class Tape:
             writer.returned.append(-1)
             writer.state.append(("region", (len(writer.outputs) - 1, region_of(tensor))))
         if old in self.leaves:
-            self.leaves[draft.id] = self.leaves.pop(old)
+            self.leaves[draft.id] = self.leaves[old]
         return draft.id
 
     def _opaque_origin(self, tensor: Tensor) -> int:
@@ -172,7 +188,11 @@ class Tape:
                 found[leaves[id(variable)] if id(variable) in leaves else self.value_of(variable)] = None
             else:
                 todo.extend(step for step, _ in here.next_functions)
-        name = tensor.grad_fn.name().removesuffix("0").removesuffix("Backward").rsplit("::", 1)[-1] or "opaque"
+        name = (
+            node.name()
+            if node is not None
+            else "".removesuffix("0").removesuffix("Backward").rsplit("::", 1)[-1] or "opaque"
+        )
         self.note(f"{name}: an operation that could not be seen from inside; its inputs are known from autograd alone")
         return self.opaque(name, sorted(found), [tensor])[0]
 
@@ -190,7 +210,7 @@ class Tape:
              given: list[Tensor] | None = None) -> None:  # fmt: skip
         """Enter an operation that has run, and give its results values."""
         self.operations.append(draft)
-        for tensor in written or ():
+        for tensor in () if self._kernels and draft.facts.name in RESHAPING else written or ():
             found = storage_of(tensor)
             if found is not None:
                 self._writers[found[0]] = draft
@@ -198,14 +218,15 @@ class Tape:
         for place, tensor in enumerate(results):
             entry = self._known.get(id(tensor))
             before = entry[1] if entry is not None and entry[0]() is tensor else None
-            if before is not None and entry is not None and entry[2] == version_of(tensor):
+            if before is not None and entry is not None and entry[2] == self._stamp(tensor) and not draft.in_place:
                 continue
-            value = self.add(tensor, "between")
+            value = self.add(tensor, "between", changed=before is not None)
             value.maker, value.alias_of = draft, before
             if before is None:
                 value.alias_of = self._same_memory(tensor, given or ())
             if before in self.leaves:
-                self.leaves[value.id] = self.leaves.pop(before)
+                # A weight written to under no_grad: the gradient is the weight's, before and after.
+                self.leaves[value.id] = self.leaves[before]
             draft.outputs.append(value.id)
             draft.returned.append(place)
 
@@ -246,7 +267,7 @@ class Tape:
         """Written through `.data`, which counts its versions apart: what belongs to others there is to be seen anew."""
         owned = self._owned.get(storage)
         entry = self._known.get(id(owned)) if owned is not None else None
-        if owned is not None and entry is not None and entry[0]() is owned and entry[2] == version_of(owned):
+        if owned is not None and entry is not None and entry[0]() is owned and entry[2] == self._stamp(owned):
             self._known[id(owned)] = (entry[0], entry[1], -1)
 
     def close(self) -> None:
