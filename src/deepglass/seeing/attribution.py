@@ -66,7 +66,7 @@ WORDS: Mapping[str, str] = {
 }
 ENOUGH_TO_PERMUTE = 32
 LEAST_MAPS = 3
-MOST_PERMUTED = 256
+MOST_PERMUTED, ROWS_OF_A_TABLE = 256, 32
 
 
 @dataclass(frozen=True)
@@ -200,15 +200,14 @@ def _checked(blend: Blend, score: Score, values: Values, explain: Explainer, nam
     """Both questions, of the first few examples. What permutation says is of all examples together, so it is asked of
     the mean over more of them.
     """
-    if name == "permutation":
-        blend, score, values = first_rows(blend, score, values, MOST_PERMUTED)
-        explain, each = _meaned(explain), explain
-        values = tuple(entry.mean(0, keepdim=True) for entry in each(blend, score))
-    else:
+    if name != "permutation":
         blend, score, values = first_rows(blend, score, values, most)
-    dependence = check_dependence(blend, score, values, explain)
-    few, some, shown = first_rows(blend, score, values, most)
-    return check_faithfulness(few, some, shown), dependence
+        return check_faithfulness(blend, score, values), check_dependence(blend, score, values, explain)
+    blend, score, _ = first_rows(blend, score, values, MOST_PERMUTED)
+    meaned = _meaned(explain)
+    values = meaned(blend, score)
+    faithful = check_faithfulness(*first_rows(blend, score, values, max(most, ROWS_OF_A_TABLE)), unsigned=True)
+    return faithful, check_dependence(blend, score, values, meaned)
 
 
 def _meaned(explain: Explainer) -> Explainer:
