@@ -102,12 +102,17 @@ def examine(module: nn.Module, inputs: tuple[Any, ...], loss: Callable[[nn.Modul
     devices = [t.device for t in module.parameters() if t.device.type == "cuda"][:1]
     with torch.random.fork_rng(devices=devices), torch.enable_grad():
         torch.manual_seed(0)
-        body = copy.deepcopy(module)
+        try:
+            body = copy.deepcopy(getattr(module, "_orig_mod", module))
+        except Exception as error:  # a module may hold what no copy can be made of: a lock, an open file
+            return Anatomy((), failure=f"{type(module).__name__} cannot be copied: {error}")
         body.zero_grad(set_to_none=True)
         body = body.train() if training else body
         seen = _Seen()
         with _watched(body, seen):
             value, failure = _run(body, inputs, loss, seen)
+        if not seen.order and not failure:
+            failure = f"none of the layers of {type(module).__name__} was called"
     return _told(body, seen, inputs, value, judged=loss is not None, failure=failure)
 
 

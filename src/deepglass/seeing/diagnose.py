@@ -112,7 +112,7 @@ def judged(evidence: Evidence) -> Diagnosis:
         if finding is not None:
             found.append(finding)
             explained |= {*disease.explains}
-    return Diagnosis(evidence.title, tuple(found), tuple(unsure))
+    return Diagnosis(evidence.title, tuple(found), (*unsure, *evidence.failed))
 
 
 def _missing(e: Evidence) -> list[str]:
@@ -120,7 +120,9 @@ def _missing(e: Evidence) -> list[str]:
     told = []
     if not e.trained:
         told.append("rate, batch, fit and data: insufficient evidence, one step; train it and diagnose the run.")
-        if e.anatomy is not None and not e.anatomy.judged:
+        if e.failure:
+            told.append(f"what comes after: the module raised {e.failure!r}.")
+        elif e.anatomy is not None and not e.anatomy.judged:
             told.append("the size of gradients: no loss was given; diagnose(module, x, target=y, loss=…).")
         return told
     if len(e.history) < FEW_EPOCHS and not e.failure:
@@ -129,7 +131,7 @@ def _missing(e: Evidence) -> list[str]:
         told.append("signals inside: nothing was watched; train with watch=100.")
     if e.survey is not None and e.survey.rows[0] < findings_data.FEW_ROWS and e.task == "classes":
         told.append(f"wrong labels: insufficient evidence, {e.survey.rows[0]} training rows.")
-    if e.survey is None:
+    if e.survey is None and not e.failed:
         told.append("labels, leaks and what could be known: the data are not at hand; give data=….")
     if e.anatomy is None or e.anatomy.failure:
         why = e.anatomy.failure if e.anatomy is not None else "no examples"

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 from deepglass.seeing.anatomy import Anatomy, Layer
 
+CLASS_FIELDS = {"class_weights", "label_smoothing"}
+
 
 class Surveyed(Protocol):
     """What is known of the data: see `survey.Survey`."""
@@ -55,7 +57,9 @@ class Evidence:
     loss, emits   the name of the loss, and what it takes the outputs for
     history    a dict an epoch;  inside   a dict a watched step;  metrics   figures of each part;  per_class
     anatomy    the layers on a batch, with the weights as they are now
-    failure    what was said where the run diverged, or ""
+    failure    what was said where the run diverged, or "";  failed   what could not be gathered, and why
+    rows       in train, valid and test
+    own_loss   the loss is the user's: class weights and smoothing cannot reach into it
     surveying, trying   give `survey` and `trial`, which cost time and are asked only when a finding needs them
     """
 
@@ -76,6 +80,9 @@ class Evidence:
     notes: tuple[str, ...] = ()
     anatomy: Anatomy | None = None
     failure: str = ""
+    rows: tuple[int, int, int] = (0, 0, 0)
+    own_loss: bool = False
+    failed: list[str] = field(default_factory=list)
     surveying: Callable[[], Surveyed | None] = lambda: None
     trying: Callable[[], Trial | None] = lambda: None
 
@@ -183,7 +190,7 @@ class Evidence:
         """Of these fields those that can be changed here: recipe fields of a run, options of its family."""
         if not self.trained:
             return {}
-        known = {*self.recipe, *self.options}
+        known = {*self.recipe, *self.options} - (CLASS_FIELDS if self.own_loss else set())
         return {name: value for name, value in fields.items() if name in known}
 
 

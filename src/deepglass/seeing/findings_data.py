@@ -51,7 +51,7 @@ def unnormalized_inputs(e: Evidence) -> Finding | None:
     if e.anatomy is not None:
         scales.append(e.anatomy.input_scale)
     scale = max(finite(scales), default=1.0)
-    small = bool(finite(scales)) and scale < 1 / 100
+    small = 0 < scale < 1 / 100
     if not (scale > FAR or small):
         return None
     uneven = e.survey.uneven if e.survey is not None and e.survey.uneven > FAR else math.nan

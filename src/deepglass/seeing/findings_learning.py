@@ -8,11 +8,12 @@ from deepglass.seeing.evidence import Evidence, Trial, finite, number
 from deepglass.seeing.finding import Finding
 from deepglass.seeing.findings_shape import grown
 
-# A share of the loss of a constant guess: a difference at the end of a trial that is more than its noise.
+# Of the loss at the start of a trial, the difference at its end that is more than noise; of the skill of a forest, how
+# much may be missing of what the network knows of its own training rows.
 CLEAR = 0.15
 # Updates of about 1e-3 of the weights a step are usual; half of them is a leap from which little of what was is left.
 LEAP = 0.5
-LAG = 0.12
+LAG = 0.2
 
 
 def lags(e: Evidence) -> bool:
@@ -105,7 +106,7 @@ def _round(value: float) -> float:
 
 def batch_too_small(e: Evidence) -> Finding | None:
     """Steps after one example or two, at a rate that does not allow for their noise."""
-    size, rows = number(e.recipe.get("batch_size")), _rows(e)
+    size, rows = number(e.recipe.get("batch_size")), e.rows[0]
     if not e.trained or not (size <= 3 and rows >= 20) or not (lags(e) or e.failure or _noisy(e)):
         return None
     rate = number(e.recipe.get("learning_rate"))
@@ -126,9 +127,11 @@ def _noisy(e: Evidence) -> bool:
 
 def batch_too_large(e: Evidence) -> Finding | None:
     """One or two steps an epoch, and too few of them in all."""
-    size, rows, steps = number(e.recipe.get("batch_size")), _rows(e), e.steps
+    size, rows, steps = number(e.recipe.get("batch_size")), e.rows[0], e.steps
+    if not e.trained or e.failure or rows < 64 or not e.losses:
+        return None
     whole = size >= 0.9 * rows and steps < 50 and e.losses[-1] > 0.1 * (e.chance if e.chance > 0 else e.losses[0])
-    if not e.trained or e.failure or rows < 64 or not (whole or (size >= 0.5 * rows and steps < 200 and lags(e))):
+    if not (whole or (size >= 0.5 * rows and steps < 200 and lags(e))):
         return None
     smaller = 32 if rows < 4000 else 128
     return Finding(
@@ -149,7 +152,7 @@ def overfitting(e: Evidence) -> Finding | None:
     rise = e.valid_losses[-1] / max(1e-12, min(finite(e.valid_losses), default=math.nan))
     gap = e.valid_losses[-1] / max(1e-12, e.losses[-1])
     reference = e.survey.skill if e.survey is not None else math.nan
-    small = e.survey is not None and e.survey.rows[0] < sum(e.survey.rows[1:])
+    small = e.rows[0] < sum(e.rows[1:])
     apart = train - other > (0.1 if small else 0.2) and (gap > 2 or rise > 1.2)
     as_good = reference > 0 and other > reference - 0.1 and not small
     if not apart or as_good:
@@ -158,8 +161,8 @@ def overfitting(e: Evidence) -> Finding | None:
     own = {} if e.foreign else e.offers(dropout=max(0.3, float(e.options.get("dropout") or 0.0)))
     return Finding(
         "overfitting", "It learns by heart",
-        evidence=f"On the {_rows(e):,} rows it learned from {e.told('train')}, on others {e.told(e.judged)}; the training "
-                 f"loss ended at {e.losses[-1]:.3g}, the validation loss at {e.valid_losses[-1]:.3g}.",
+        evidence=f"On the {e.rows[0]:,} rows it learned from {e.told('train')}, on others {e.told(e.judged)}; the "
+                 f"training loss ended at {e.losses[-1]:.3g}, the validation loss at {e.valid_losses[-1]:.3g}.",
         cause="There is more room in the weights than there are examples to fill it, so that accidents of these rows "
               "are learned.",
         remedy="More rows help most; then dropout, weight decay, a smaller network, augmentation, stopping early.",
@@ -209,7 +212,7 @@ def stuck_at_chance(e: Evidence) -> Finding | None:
     """No better on new rows than a constant guess, and nothing else is no better too."""
     if not e.trained or e.failure:
         return None
-    skill, rows = e.skill(e.judged), _judged_rows(e)
+    skill, rows = e.skill(e.judged), e.rows[2 if e.judged == "test" else 1]
     reference = e.survey.skill if e.survey is not None else math.nan
     error = 2 / math.sqrt(max(1, rows))
     if not skill < max(0.05, error) or reference > 0.15:
@@ -218,19 +221,11 @@ def stuck_at_chance(e: Evidence) -> Finding | None:
         "stuck_at_chance", "It knows no more than a constant guess",
         evidence=f"On rows it did not learn from {e.told(e.judged)}; a constant guess is as good, within {error:.0%}"
         + (f", and {e.reference}." if e.reference else "."),
-        cause="Nothing connects the inputs with the target: labels in another order than their rows, a wrong column, or "
-              "a question these inputs cannot answer.",
+        cause="Nothing connects the inputs with the target: labels in another order than their rows, a wrong column, "
+              "or a question these inputs cannot answer.",
         remedy="Look at some examples with their labels; check how rows and labels were joined.",
         certainty="sure" if math.isfinite(reference) else "likely",
     )  # fmt: skip
-
-
-def _rows(e: Evidence) -> int:
-    return e.survey.rows[0] if e.survey is not None else sum(e.counts)
-
-
-def _judged_rows(e: Evidence) -> int:
-    return e.survey.rows[2 if e.judged == "test" else 1] if e.survey is not None else 0
 
 
 def _course(e: Evidence) -> str:

@@ -13,7 +13,7 @@ SQUASHING = {"softmax": "a softmax", "log_softmax": "a log-softmax", "sigmoid": 
 
 def unreached_layer(e: Evidence) -> Finding | None:
     """Weights that never got a gradient: left out of the forward pass, or cut off from the loss."""
-    if e.failure:
+    if e.failure or not e.paths:
         return None
     unused = list(dict.fromkeys(path for line in e.inside for path in line.get("unused", ())))
     unused = [path for path in unused if all(path in line.get("unused", ()) for line in e.inside)]

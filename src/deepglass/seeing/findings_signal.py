@@ -15,6 +15,7 @@ LARGE_GAIN = 6.0
 DEAD, SATURATED = 0.8, 0.5
 # The share of the last layer's gradient that is left: below, float noise and Adam's epsilon are what moves the weights.
 VANISHED, EXPLODED = 1e-4, 50.0
+EARLY = 5
 
 
 def zero_initialization(e: Evidence) -> Finding | None:
@@ -146,7 +147,8 @@ def vanishing_gradients(e: Evidence) -> Finding | None:
         return None
     first, last = course[0], course[-1]
     share = first[1] / last[1] if last[1] > 0 else math.nan
-    if not share < VANISHED:
+    # A last layer that begins at zero lets nothing through at once, and that for one step.
+    if not (share < VANISHED and course[-2][1] > 0):
         return None
     gone = next((path for path, size in reversed(course) if size < VANISHED * last[1]), first[0])
     return Finding(
@@ -166,7 +168,7 @@ def exploding_gradients(e: Evidence) -> Finding | None:
     growth = course[0][1] / course[-1][1] if len(course) > 2 and course[-1][1] > 0 else math.nan
     wild = e.first_loss > 10 * e.chance
     steep = max(finite(e.first(path, "weight_gradient") for path in e.paths), default=0.0)
-    if not ((growth > EXPLODED and (wild or steep > 10)) or steep > 1e3):
+    if not ((growth > EXPLODED and (wild or steep > 10)) or (wild and (growth > 5 or steep > 30))):
         return None
     path = max(course, key=lambda pair: pair[1])[0] if course else ""
     lower = {"clip": 1.0, "normalization": _norm(e), "initialization": "kaiming"} if not e.foreign else {"clip": 1.0}
@@ -181,10 +183,12 @@ def exploding_gradients(e: Evidence) -> Finding | None:
 
 
 def _gradients(e: Evidence) -> list[tuple[str, float]]:
-    """The size of the gradient at the output of each layer with a matrix, at the first look, in the order they ran."""
+    """The gradient at the output of each layer with a matrix, in the order they ran: the middle one of the first looks,
+    for a last layer that begins at zero, as many do, lets nothing through at the first step.
+    """
     matrices = {layer.path for layer in e.layers if layer.fan_in}
-    told = [(path, e.first(path, "gradient")) for path in e.paths if path in matrices]
-    return [(path, size) for path, size in told if math.isfinite(size)]
+    told = [(path, finite(e.course(path, "gradient")[:EARLY])) for path in e.paths if path in matrices]
+    return [(path, sorted(sizes)[len(sizes) // 2]) for path, sizes in told if sizes]
 
 
 def _bends(e: Evidence) -> str:

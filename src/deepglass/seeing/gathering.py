@@ -40,14 +40,17 @@ def of_run(run: Run, data: Data | None = None, loss: Any = None) -> Evidence:
                                                                emits=ends_in(run.model)))  # fmt: skip
     target = run.schema.target
     name, emits = _loss_taken(run, data)
+    failed: list[str] = []
     return Evidence(
         title=str(run.path), foreign=run.recipe.model not in CATALOGUE, options=run.recipe.options,
         recipe={entry.name: getattr(run.recipe, entry.name) for entry in dataclasses.fields(run.recipe)},
         task="numbers" if target.task == "regression" else "classes", classes=target.classes, counts=target.counts,
         loss=name, emits=emits, history=tuple(run.history), inside=tuple(read_inside(run.path)), metrics=run.metrics,
         per_class=tuple(run.summary.get("per_class", ())), notes=tuple(note.text for note in _notes(run, data)),
-        anatomy=_anatomy(run, data), failure="" if run.summary.get("epochs") else _failure(run.path),
-        surveying=functools.partial(_surveyed, data), trying=functools.partial(_tried, run, data),
+        anatomy=_anatomy(run, data), failure="" if run.summary.get("epochs") else _failure(run.path), failed=failed,
+        rows=_rows(run, data), own_loss=run.objective.custom is not None or emits == "shares",
+        surveying=functools.partial(_careful, survey, data, "the data", failed),
+        trying=functools.partial(_careful, functools.partial(try_rates, run), data, "other rates", failed),
     )  # fmt: skip
 
 
@@ -96,6 +99,13 @@ def _own(run: Run) -> Data | None:
         return None
 
 
+def _rows(run: Run, data: Data | None) -> tuple[int, int, int]:
+    if data is not None:
+        return len(data.train), len(data.valid), len(data.test)
+    told = run.summary.get("data", {}).get("rows", {})
+    return told.get("train", sum(run.schema.target.counts)), told.get("valid", 0), told.get("test", 0)
+
+
 def _notes(run: Run, data: Data | None) -> tuple[Any, ...]:
     return data.notes if data is not None else run.notes
 
@@ -107,12 +117,15 @@ def _failure(folder: Path) -> str:
         return ""
 
 
-def _surveyed(data: Data | None) -> Any:
-    return survey(data) if data is not None and len(data.train) else None
-
-
-def _tried(run: Run, data: Data | None) -> Any:
-    return try_rates(run, data) if data is not None and len(data.train) else None
+def _careful(look: Callable[[Data], Any], data: Data | None, place: str, failed: list[str]) -> Any:
+    """What a look at the data gives; one that fails is noted, and the diagnosis goes on without it."""
+    if data is None or not len(data.train):
+        return None
+    try:
+        return look(data)
+    except Exception as error:  # data and modules of any making pass through here
+        failed.append(f"{place}: ? ({type(error).__name__}: {' '.join(str(error).split())[:120]})")
+        return None
 
 
 def _anatomy(run: Run, data: Data | None) -> Anatomy | None:
