@@ -50,11 +50,16 @@ LAYERED: dict[str, Callable[[Ground], Planted]] = {
 """For networks of plain layers: a transformer, with its residuals, layer norms and codes, cannot have them this way."""
 
 TABLES: dict[str, Callable[[Ground], Planted]] = {"target_among_columns": data.target_among_columns}
+NUMBERS: dict[str, Callable[[Ground], Planted]] = {"loss_for_classes": code.loss_for_classes}
+FOR_CLASSES = ("wrong_labels", "rare_class", "softmax_twice", "loss_for_numbers")
 
 
 def _faults(ground: Ground) -> dict[str, Callable[[Ground], Planted]]:
     if ground.kind == "transformer":
         return EVERYWHERE
+    if ground.kind == "numbers":
+        every = EVERYWHERE | LAYERED | TABLES | NUMBERS
+        return {fault: plant for fault, plant in every.items() if fault not in FOR_CLASSES}
     return EVERYWHERE | LAYERED | (TABLES if ground.kind == "table" else {})
 
 

@@ -1,4 +1,4 @@
-"""What faults are planted in: small data and a network that learns them well, five kinds of each, in two halves.
+"""What faults are planted in: small data and a network that learns them well, six kinds of each, in two halves.
 
 The halves differ in the data, in what the user's module is, and in the seed: "tune" is open to whoever sets thresholds,
 "held" is looked at only to count.
@@ -7,6 +7,7 @@ The halves differ in the data, in what the user's module is, and in the seed: "t
 from __future__ import annotations
 
 import csv
+import gzip
 import os
 import re
 from collections import Counter
@@ -57,8 +58,14 @@ class Ground:
 
     def read(self, examples: np.ndarray, answers: np.ndarray) -> Data:
         """The arrays as data, as the family or the user's module is given them."""
-        wishes = Wishes(seed=self.seed, plain=self.model is None, task="classes")
+        task = "numbers" if self.kind == "numbers" else "classes"
+        wishes = Wishes(seed=self.seed, plain=self.model is None, task=task)
         return read((examples, answers), wishes)
+
+    @property
+    def tabular(self) -> bool:
+        """Whether the data are rows of a table."""
+        return self.kind in ("table", "numbers")
 
     def data(self) -> Data:
         """The data as they should be."""
@@ -88,7 +95,7 @@ def _family(kind: str, name: str, half: Half, load: Callable[[], Arrays], epochs
 
     def build(schema: Schema, **style: Any) -> nn.Module:
         # One plain network of known layers, in place of the ensemble that a table is given by default.
-        plain = {"members": 1, "embedding": "none", "dropout": 0.0} if kind == "table" else {}
+        plain = {"members": 1, "embedding": "none", "dropout": 0.0} if kind in ("table", "numbers") else {}
         return CATALOGUE[name].from_schema(schema, **options(**style), **plain)
 
     return Ground(kind, half, load, name, build, options, fields, epochs)
@@ -125,6 +132,28 @@ def wine_color() -> Arrays:
     names = [name for name in rows[0] if name not in ("color", "quality")]
     examples = np.array([[float(row[name]) for name in names] for row in rows])
     return _some(examples, np.array([int(row["color"] == "red") for row in rows]), 1200, 1)
+
+
+def _measurements(file: str, names: tuple[str, ...], target: str) -> Arrays:
+    """1,200 rows of a table's numbers, those with gaps left out."""
+    with gzip.open(shelf() / "tables" / file, "rt", encoding="utf-8") as opened:
+        rows = [row for row in csv.DictReader(opened) if all(row[name] for name in (*names, target))]
+    examples = np.array([[float(row[name]) for name in names] for row in rows])
+    return _some(examples, np.array([float(row[target]) for row in rows]), 1200, 0)
+
+
+@cache
+def houses() -> Arrays:
+    """What a house is worth, by block group."""
+    names = ("longitude", "latitude", "housing_median_age", "total_rooms", "total_bedrooms", "population",
+             "households", "median_income")  # fmt: skip
+    return _measurements("california_housing.csv.gz", names, "median_house_value")
+
+
+@cache
+def diamonds() -> Arrays:
+    """What a diamond costs, by its measures."""
+    return _measurements("diamonds.csv.gz", ("carat", "depth", "table", "x", "y", "z"), "price")
 
 
 @cache
@@ -206,7 +235,9 @@ GROUNDS: tuple[Ground, ...] = (
     _family("convolution", "convolution", "held", mnist, 12),
     _foreign("tune", floats(digits, channel=True), _picture_net, 25),
     _foreign("held", floats(mnist, channel=False), _row_reader, 40),
+    _family("numbers", "mlp", "tune", houses, 25),
+    _family("numbers", "mlp", "held", diamonds, 25),
     _foreign("tune", questions, _word_reader, 20, "transformer"),
     _foreign("held", messages, _word_reader, 16, "transformer"),
 )
-"""Four kinds carry every fault; the transformer carries those that it can have."""
+"""Four kinds carry every fault; numbers to predict and the transformer carry those that they can have."""

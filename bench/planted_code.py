@@ -46,7 +46,7 @@ def pairs_for_batch_norm(ground: Ground) -> Planted:
     style = {"normalization": "batch"}
     network = ground.network(data.schema, **style)
     norms = tuple(path for path, m in network.named_modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d))
-    model, options = healthy(ground, data, **style) if ground.kind != "table" else (network, {})
+    model, options = healthy(ground, data, **style) if not ground.tabular else (network, {})
     fields = options | {"batch_size": 2, "epochs": 6}
     return Planted(data, model, ("batch_norm_tiny_batches", "batch_too_small"), norms, fields)
 
@@ -79,6 +79,17 @@ def loss_for_numbers(ground: Ground) -> Planted:
     data = ground.data()
     loss = nn.MSELoss() if ground.half == "tune" else nn.L1Loss()
     return Planted(data, ground.network(data.schema), ("wrong_loss",), loss=loss)
+
+
+def yes_or_no(outputs: Tensor, target: Tensor) -> Tensor:
+    """A loss for the answers 0 and 1."""
+    return functional.binary_cross_entropy_with_logits(outputs, target)
+
+
+def loss_for_classes(ground: Ground) -> Planted:
+    """Numbers judged as if they were yes or no."""
+    data = ground.data()
+    return Planted(data, ground.network(data.schema), ("wrong_loss",), loss=yes_or_no)
 
 
 def no_number(ground: Ground) -> Planted:

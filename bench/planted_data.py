@@ -16,8 +16,10 @@ def unnormalized(ground: Ground) -> Planted:
     """Inputs as they were measured, of any unit and size; pictures as 0 … 255."""
     examples, answers = ground.load()
     style = {"normalization": "none"}
-    if ground.kind == "table":
-        data = read((examples, answers), Wishes(seed=ground.seed, plain=True))
+    if ground.tabular:
+        # The target is scaled, as it should be: only the columns are left as they are.
+        scaled = (answers - answers.mean()) / answers.std() if ground.kind == "numbers" else answers
+        data = read((examples, scaled), Wishes(seed=ground.seed, plain=True))
         return Planted(data, ground.network(data.schema, **style), ("unnormalized_inputs",))
     if ground.model is None:
         span = examples.max() - examples.min()

@@ -36,7 +36,7 @@ def vanishing(ground: Ground) -> Planted:
     model, options = healthy(ground, data, **style)
     paths = weighted(network)
     low = around(network, *paths[: math.ceil(len(paths) / 2)])
-    if ground.kind == "table":
+    if ground.tabular:
         # The plain network: the family's ensemble has the same layers under other paths.
         return Planted(data, network, ("vanishing_gradients",), low)
     return Planted(data, model, ("vanishing_gradients",), low, options)

@@ -10,7 +10,7 @@ from grounds import Ground
 from planted_data import blurred
 from planting import Planted, healthy
 
-RATES = {"table": 4e-3, "picture": 1e-3, "convolution": 4e-3}
+RATES = {"table": 4e-3, "numbers": 4e-3, "picture": 1e-3, "convolution": 4e-3}
 """What each is trained at in health; a module of a user's own at 1e-3."""
 
 
@@ -52,7 +52,7 @@ def thirty_rows(ground: Ground) -> Planted:
     """A wide network learns thirty examples by heart."""
     # On these tables thirty rows are enough for a good network, unless they are blurred.
     examples, answers = ground.load()
-    hard = blurred(examples, ground.draw(), 1.0) if ground.kind == "table" else examples
+    hard = blurred(examples, ground.draw(), 1.0) if ground.tabular else examples
     whole = ground.read(hard, answers)
     data = replace(whole, train=whole.train.select(arange(30)))
     model, options = healthy(ground, data, width=256) if ground.kind != "transformer" else healthy(ground, data)
@@ -65,8 +65,9 @@ SMALLEST = {"picture": 3, "convolution": 4, "transformer": 2, "user's module": 3
 def too_little_network(ground: Ground) -> Planted:
     """A unit or two in each layer; of a table, weights that decay as fast as they grow."""
     data = ground.data()
-    if ground.kind == "table":
+    if ground.tabular:
         model, options = healthy(ground, data)
-        return Planted(data, model, ("underfitting",), fields=options | {"weight_decay": 60.0})
+        decay = 40.0 if ground.kind == "numbers" else 60.0
+        return Planted(data, model, ("underfitting",), fields=options | {"weight_decay": decay})
     model, options = healthy(ground, data, width=SMALLEST[ground.kind])
     return Planted(data, model, ("underfitting",), fields=options)
