@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from deepglass.seeing.importance import MOST_ROWS, importance_chart
 from deepglass.seeing.inside import inside_charts
-from deepglass.seeing.page import Markup, code, facts, figure, join, section, tag
-from deepglass.seeing.wording import quoted
+from deepglass.seeing.page import Markup, code, facts, figure, join, picture, section, tag
+from deepglass.seeing.wording import quoted, words_for
 
 Seen = Mapping[str, Any]
 SURE = {"sure": None, "likely": "likely"}
@@ -64,3 +65,37 @@ def inside(lines: Sequence[Mapping[str, Any]]) -> Markup | None:
     note = (f"A row a layer, from the first to the last; a column a watched step ({len(lines):,} of them); "
             "the darker, the larger. At the right, the last figure.")  # fmt: skip
     return section("Inside, while it learned", drawn, note=note)
+
+
+def attribution(seen: Seen) -> Markup | None:
+    """What mattered: columns or pictures, and whether the method stood its two tests; one that failed is said to."""
+    found = seen.get("attributions") or {}
+    if not found.get("method"):
+        return None
+    failed = None if found.get("trusted") else "Not to be trusted: the method failed a test below."
+    warned = tag("p", failed, class_="warning") if failed else None
+    columns = found.get("columns") or ()
+    chart = figure(importance_chart(columns, words_for(found["metric"])), _left_out(found)) if columns else None
+    drawn = figure(found["svg"]) if found.get("svg") else None
+    maps = [tag("li", _explained(one)) for one in found.get("examples") or ()]
+    listed = tag("ul", *maps, class_="mistakes pictures") if maps else None
+    checks = [tag("li", f"{check['name']}: {check['words']}") for check in found.get("checks") or ()]
+    tested = tag("details", tag("summary", f"Tested: {found.get('verdict')}"), tag("ul", *checks)) if checks else None
+    note = found.get("why") or found["method"]
+    return section("What mattered", warned, chart, drawn, listed, tested, note=note)
+
+
+def _left_out(found: Mapping[str, Any]) -> str | None:
+    rest = len(found.get("columns") or ()) - MOST_ROWS
+    said = [f"{rest:,} columns that mattered less are not shown"] if rest > 0 else []
+    said += [f"{len(found['skipped']):,} were not tried, for want of time"] if found.get("skipped") else []
+    return "; ".join(said).capitalize() + "." if said else None
+
+
+def _explained(one: Mapping[str, Any]) -> Markup:
+    """An example beside the map of what mattered in it."""
+    expected, answer = one.get("expected"), one.get("predicted")
+    words = f"{expected}" if expected == answer else f"{expected}, taken for {answer}"
+    image = picture(one["picture"], f"{words}") if one.get("picture") else None
+    pair = tag("div", image, picture(one["map"], f"what mattered in {words}"), class_="pair")
+    return join(pair, tag("p", words, class_="said"), tag("p", f"row\u00a0{one['row'] + 1:,}", class_="sure"))

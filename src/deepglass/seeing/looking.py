@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deepglass.errors import DeepglassError
+from deepglass.seeing.attributed import attributions
 from deepglass.seeing.diagnose import diagnose
 from deepglass.seeing.draw import draw
 from deepglass.seeing.probe import probe
@@ -59,6 +60,7 @@ def keep_seen(run: Run) -> dict[str, Any]:
     seen = {
         "architecture": _tried("the architecture", lambda: _architecture(run)),
         "diagnosis": _tried("the diagnosis", lambda: diagnose(run).to_json()),
+        "attributions": _tried("what mattered", lambda: attributions(run)),
     }
     kept = {key: value for key, value in seen.items() if value}
     write_json(run.path / SEEN, kept)

@@ -40,6 +40,7 @@ def write_report(folder: Path) -> Path:
         inner_chapters.findings(seen, str(summary.get("run") or name)),
         inner_chapters.inside(read_inside(folder)),
         chapters.mistakes(summary),
+        inner_chapters.attribution(seen),
         chapters.per_class(summary),
         chapters.all_figures(summary),
         chapters.the_data(summary),
