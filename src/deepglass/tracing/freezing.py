@@ -7,6 +7,7 @@ from collections import Counter
 from torch import Tensor
 
 from deepglass.tracing.drafts import OperationDraft
+from deepglass.tracing.failing import explained
 from deepglass.tracing.graph import Graph
 from deepglass.tracing.naming import settings_of
 from deepglass.tracing.nesting import exchanged
@@ -22,7 +23,12 @@ def frozen(tape: Tape, outputs: list[int], target: Tensor | None, level: str) ->
     labels = _labels(operations)
     number = {id(operation): place for place, operation in enumerate(operations)}
     names = _names(tape, places, labels, number)
+    owners = tuple(_owners(tape, operations, places))
     values = tuple(_value(tape, old, names, places, number) for old in places)
+    wanted = (
+        "" if failed is None else explained(_operation(failed, labels[-1], len(operations) - 1, places), values, owners)
+    )
+    failure = wanted or tape.failure
     spoiled = len(tape.keeper.spoiled)
     if spoiled:
         tape.note(f"{spoiled} values were changed in place by something unseen, and are not kept")
@@ -35,13 +41,14 @@ def frozen(tape: Tape, outputs: list[int], target: Tensor | None, level: str) ->
             for place, (draft, label) in enumerate(zip(operations, labels, strict=True))
         ),
         values=values,
-        owners=tuple(_owners(tape, operations, places)),
+        owners=owners,
         inputs=tuple(places[value.id] for value in tape.values if value.role == "input"),
         outputs=tuple(places[value] for value in outputs),
         loss=None if target is None else places[tape.value_of(target)],
         weights=tuple(places[value] for value in weights if value in read),
         unused=tuple(name for value in weights if value not in read for name in tape.values[value].names),
-        failure=tape.failure,
+        failure=failure,
+        wrong_shapes=bool(wanted or tape.refused),
         failed=None if failed is None else len(operations) - 1,
         budget=tape.keeper.budget,
         kept_bytes=tape.keeper.used,

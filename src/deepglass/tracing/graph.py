@@ -19,6 +19,7 @@ class Graph:
     inputs, outputs   values given and returned;  loss   the value that was differentiated, if any
     weights           parameters' values, a tied one once;  unused   parameters' names that no operation read
     failure           the message, where the run ended half-way; `failed` is then the operation that raised
+    wrong_shapes      whether shapes, sizes or types that do not fit ended it: `failure` then says layer, wanted, given
     budget, kept_bytes   bytes of memory allowed for values and gradients, and taken
     notes             what could not be seen, in words: a scripted module that is one opaque operation
     """
@@ -34,6 +35,7 @@ class Graph:
     unused: tuple[str, ...] = ()
     failure: str = ""
     failed: int | None = None
+    wrong_shapes: bool = False
     budget: int = 0
     kept_bytes: int = 0
     level: str = "author"

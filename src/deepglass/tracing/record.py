@@ -21,10 +21,11 @@ from deepglass.tracing.binding import (
     weights_of,
 )
 from deepglass.tracing.drafts import OwnerDraft
+from deepglass.tracing.failing import failed_here
 from deepglass.tracing.freezing import frozen
 from deepglass.tracing.graph import Graph
 from deepglass.tracing.keeping import Keeper
-from deepglass.tracing.nesting import exchanged
+from deepglass.tracing.nesting import exchanged, tensors_in
 from deepglass.tracing.tape import Tape
 from deepglass.tracing.watching import Calls, Kernels, Modules, custom_functions
 
@@ -102,11 +103,11 @@ def _run(
     try:
         with watch.watched(), custom_functions(calls if level == "author" else None), kernels, calls:
             result = root(*inputs, **named)
-        tape.finish_call(result, root, inputs, named)
+        _returned(tape, result, root, inputs, named)
         with watch.watched(), custom_functions(calls if level == "author" else None), kernels, calls:
             target = loss(result) if loss is not None else None
     except Exception as error:
-        tape.fail(error)
+        failed_here(tape, error)
         return tape.seen(result), None
     outputs = tape.owners[0].outputs
     return outputs, _target(tape, result, target, loss is not None)
@@ -132,6 +133,17 @@ def _enter_sources(tape: Tape, root: Any, loss: Any, inputs: Any, named: dict[st
     tape.foreign = loose_tensors(root) | loose_tensors(loss)
 
 
+def _returned(tape: Tape, result: Any, root: Any, inputs: Any, named: dict[str, Any]) -> None:
+    """The whole call has returned: what it gave are the outputs; what nobody saw being made is one operation."""
+    tensors = tensors_in(result)
+    if any(tape.known(tensor) is None and tensor.grad_fn is None for tensor in tensors):
+        read: list[int] = []
+        slotted = tape.slotted((inputs, named), read)
+        tape.note(f"{tape.owners[0].type}: the inside could not be seen; it is one operation")
+        tape.opaque(tape.owners[0].type, read, tensors, root, *slotted)
+    tape.owners[0].outputs = [tape.value_of(tensor) for tensor in tensors]
+
+
 def _target(tape: Tape, result: Any, target: Any, asked: bool) -> Tensor | None:
     """The scalar to differentiate: what `loss` gave, else a scalar output, else the output's own loss."""
     if not asked:
@@ -139,7 +151,9 @@ def _target(tape: Tape, result: Any, target: Any, asked: bool) -> Tensor | None:
         return next((t for t in (result, own) if isinstance(t, Tensor) and t.dim() == 0 and t.requires_grad), None)
     if not isinstance(target, Tensor) or target.numel() != 1:
         shape = f"a tensor of shape {tuple(target.shape)}" if isinstance(target, Tensor) else type(target).__name__
-        tape.fail(ModelError(f"the loss gave {shape}, not one number.", next="reduce it: loss=lambda y: f(y).mean()"))
+        failed_here(
+            tape, ModelError(f"the loss gave {shape}, not one number.", next="reduce it: loss=lambda y: f(y).mean()")
+        )
         return None
     if not target.requires_grad:
         tape.note("the loss depends on no weight and on no input that requires a gradient: there are no gradients")
@@ -155,7 +169,7 @@ def _differentiate(tape: Tape, target: Tensor) -> None:
             return
         gradients = torch.autograd.grad(target, list(wanted.values()), allow_unused=True)
     except RuntimeError as error:
-        tape.fail(error, "the backward pass")
+        failed_here(tape, error, "the backward pass")
         return
     for value, gradient in zip(wanted, gradients, strict=True):
         if gradient is not None:

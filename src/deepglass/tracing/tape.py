@@ -34,7 +34,7 @@ class Tape:
         self.handles: list[Any] = []
         self.failing: tuple[BaseException, OperationDraft | None, int] | None = None
         self.foreign: dict[int, str] = {}
-        self.failure = ""
+        self.failure = self.refused = ""
         self.failed: OperationDraft | None = None
         self._unread: dict[int, Tensor] = {}
         self._known: dict[int, tuple[Any, int, int]] = {}
@@ -285,33 +285,3 @@ class Tape:
         """The values of the tensors in a nested thing, those that are known."""
         found = (self.known(tensor) for tensor in tensors_in(thing))
         return [value for value in found if value is not None]
-
-    # -- the end -----------------------------------------------------------------------------------------------------
-
-    def finish_call(self, result: Any, root: Any, args: Any, kwargs: Any) -> None:
-        """The whole call has returned: what it gave are the outputs; what nobody saw being made is one operation."""
-        unseen = [tensor for tensor in tensors_in(result) if self.known(tensor) is None]
-        if unseen and any(tensor.grad_fn is None for tensor in unseen):
-            inputs: list[int] = []
-            slotted = self.slotted((args, kwargs), inputs)
-            self.note(f"{self.owners[0].type}: the inside could not be seen; it is one operation")
-            self.opaque(self.owners[0].type, inputs, tensors_in(result), root, *slotted)
-        self.owners[0].outputs = [self.value_of(tensor) for tensor in tensors_in(result)]
-
-    def fail(self, error: BaseException, place: str = "") -> None:
-        """The run ended here. An exception that was caught on its way is no failure of the operation that raised it."""
-        failing = self.failing
-        causes, cause = [], error
-        while cause is not None and cause not in causes:
-            causes.append(cause)
-            cause = cause.__cause__ or cause.__context__
-        text = f"{type(error).__name__}: {error}"
-        if failing is not None and failing[1] is not None and failing[0] in causes and not place:
-            self.failed = failing[1]
-            self.failed.failure = text
-            owner = self.owners[failing[1].owner]
-            place = f"{owner.path} ({owner.type})" if owner.path else owner.type
-        elif not place:
-            owner = self.owners[failing[2] if failing is not None else self.owner]
-            place = f"{owner.path} ({owner.type})" if owner.path else owner.type
-        self.failure = f"{place}: {text}"
