@@ -79,3 +79,23 @@ def test_findings_are_told_with_their_cure_and_escaped():
     healthy = inner_chapters.findings({"diagnosis": {"findings": [], "unsure": []}}, "runs/a")
     assert healthy is not None and "Nothing amiss" in healthy and "--cure" not in healthy
     assert inner_chapters.findings({}, "runs/a") is None
+
+
+def test_what_mattered_is_told_with_its_tests_and_a_failed_map_says_so():
+    columns = [{"name": EVIL, "importance": 0.2, "interval": [0.1, 0.3]}, {"name": "b", "importance": 0.0}]
+    found = {"method": "permutation", "why": "How much worse.", "metric": "accuracy", "columns": columns,
+             "checks": [{"name": "randomized weights", "words": "0.9", "passed": False}], "verdict": "fails",
+             "trusted": False, "skipped": ["c"]}  # fmt: skip
+    chapter = inner_chapters.attribution({"attributions": found})
+    assert chapter is not None and "<script" not in chapter
+    for words in (
+        "Not to be trusted",
+        "randomized weights: 0.9",
+        "1 were not tried",
+        "chart-importance",
+        "How much worse",
+    ):
+        assert words in chapter
+    trusted = inner_chapters.attribution({"attributions": found | {"trusted": True}})
+    assert trusted is not None and "Not to be trusted" not in trusted
+    assert inner_chapters.attribution({"attributions": {"note": "? nothing"}}) is None
