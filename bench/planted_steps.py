@@ -67,7 +67,7 @@ def too_little_network(ground: Ground) -> Planted:
     data = ground.data()
     if ground.tabular:
         model, options = healthy(ground, data)
-        decay = 40.0 if ground.kind == "numbers" else 60.0
+        decay = 30.0 if ground.kind == "numbers" else 60.0
         return Planted(data, model, ("underfitting",), fields=options | {"weight_decay": decay})
     model, options = healthy(ground, data, width=SMALLEST[ground.kind])
     return Planted(data, model, ("underfitting",), fields=options)
