@@ -12,17 +12,20 @@ HEAD = """# How good is the diagnosis?
 
 Written by `python bench/diagnosis.py`; every figure below is measured, none is set down by hand.
 
-Faults are planted as people plant them without wanting to (`bench/planted_*.py`): in a network for tables, in one for
-pictures laid flat, in one of convolutions, in a user's own module (a convolutional net; an LSTM), and, where it can
-have them, in a small transformer. Each is trained, and `diagnose` is asked. It is right when one of the names that a
-good engineer would accept is among its findings, and, where the fault lies in a layer, at that layer.
+Faults are planted as people plant them without wanting to (`bench/planted_*.py`): in networks for tables (classes, and
+numbers), for pictures laid flat, of convolutions, in a user's own module (a convolutional net; an LSTM), and, where it
+can have them, in a small transformer. Each is trained, and `diagnose` is asked. It is right when a name that a good
+engineer would accept is among its findings and, where the fault lies in a layer, at that layer or the activation or
+normalization after it. Where every layer was planted (large weights, exploding signals) any of them is right; where a
+gradient vanishes, any of the lower half.
 
 Thresholds were set while looking at the *tune* half. The *held* half has other data sets, another seed, another user's
-module and often another way of planting the fault; it was only counted. Sound runs (`bench/healthy.py`) are public data
-with default recipes: whatever is found in them is a false alarm.
+module and often another way of planting the fault; of it, only the names of what was missed were told. Sound runs
+(`bench/healthy.py`) are public data with default recipes: whatever is found in them is a false alarm.
 
 A cure is what `deepglass diagnose RUN --cure` does: the first finding that fields of the recipe can cure is cured, and
-both runs are judged on the same validation rows. Where code or data must change, there is none, and none is counted.
+both runs are judged on the same validation rows, each with its own best weights. Where code or data must change, there
+is no cure, and none is counted.
 """
 
 
