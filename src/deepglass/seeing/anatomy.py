@@ -29,6 +29,7 @@ class Layer:
 
     followed   the activation its output goes into: "relu", "tanh", … or ""
     fan_in     numbers that a unit of it is given, 0 where it has no matrix;  units  how many it has
+    work       multiply-adds of its matrix on the batch
     gain       root mean square of its weight times √fan-in: about 1.4 keeps the signal of ReLU (He et al. 2015)
     alike      every unit has the same weights, so that all learn the same
     reached    a gradient came back to a weight of it;  free   a weight of it may move
@@ -42,6 +43,7 @@ class Layer:
     followed: str = ""
     fan_in: int = 0
     units: int = 0
+    work: int = 0
     gain: float = math.nan
     alike: bool = False
     ran: bool = True
@@ -200,6 +202,7 @@ def _layer(path: str, module: nn.Module, seen: _Seen, users: dict[Any, list[Any]
     gradients = [w.grad for w in own if w.grad is not None]
     return Layer(
         path, type(module).__name__, followed, fan_in, len(weight) if weight is not None and fan_in else 0,
+        work=0 if output is None else output.numel() * fan_in * GATES.get(type(module).__name__, 1),
         gain=_rms(weight) * math.sqrt(fan_in) if weight is not None and fan_in else math.nan,
         alike=weight is not None and fan_in > 0 and _alike(weight, GATES.get(type(module).__name__, 1)),
         ran=output is not None, weighty=bool(own),

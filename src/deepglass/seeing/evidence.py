@@ -162,6 +162,11 @@ class Evidence:
         most = max(self.counts, default=0) / max(1, sum(self.counts))
         return (number(figures.get("accuracy")) - most) / max(1e-9, 1 - most)
 
+    def chance_error(self, rows: int) -> float:
+        """The skill that pure chance may show on so many rows: two standard errors of a constant guess's."""
+        most = max(self.counts, default=0) / max(1, sum(self.counts)) if self.task == "classes" else 0.5
+        return 2 * math.sqrt(most / max(1e-9, 1 - most) / max(1, rows))
+
     def told(self, part: str) -> str:
         """The figure that skill is made of, as a person reads it: "accuracy 0.97"."""
         figures = self.metrics.get(part, {})

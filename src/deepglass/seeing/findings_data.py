@@ -119,7 +119,11 @@ def label_noise(e: Evidence) -> Finding | None:
     least = s.sure_error - 2 * math.sqrt(s.sure_error * (1 - s.sure_error) / half)
     # Where labels are wrong nobody is right more often than they are: a network that is proves the forest poor.
     missed = 1 - number(e.metrics.get(e.judged, {}).get("accuracy"))
-    if s.rows[0] < FEW_ROWS or not (s.skill > 0.15 and least > SURE_ERROR / 2) or missed < 0.8 * s.sure_error:
+    if (
+        s.rows[0] < FEW_ROWS
+        or not (s.skill > e.chance_error(2 * half) and least > SURE_ERROR / 2)
+        or missed < 0.8 * s.sure_error
+    ):
         return None
     return Finding(
         "label_noise", "Labels are wrong",

@@ -212,20 +212,24 @@ def stuck_at_chance(e: Evidence) -> Finding | None:
     """No better on new rows than a constant guess, and nothing else is no better too."""
     if not e.trained or e.failure:
         return None
-    skill, rows = e.skill(e.judged), e.rows[2 if e.judged == "test" else 1]
     reference = e.survey.skill if e.survey is not None else math.nan
-    error = 2 / math.sqrt(max(1, rows))
-    if not skill < max(0.05, error) or reference > 0.15:
+    error = e.chance_error(e.rows[2 if e.judged == "test" else 1])
+    # A forest that is judged on more rows may see what is hidden in the noise of fewer.
+    if not e.skill(e.judged) < error or reference > e.chance_error(min(1500, e.rows[0])):
         return None
     return Finding(
         "stuck_at_chance", "It knows no more than a constant guess",
-        evidence=f"On rows it did not learn from {e.told(e.judged)}; a constant guess is as good, within {error:.0%}"
+        evidence=f"On rows it did not learn from {e.told(e.judged)}{_guess(e)}, no more than chance allows"
         + (f", and {e.reference}." if e.reference else "."),
         cause="Nothing connects the inputs with the target: labels in another order than their rows, a wrong column, "
               "or a question these inputs cannot answer.",
         remedy="Look at some examples with their labels; check how rows and labels were joined.",
         certainty="sure" if math.isfinite(reference) else "likely",
     )  # fmt: skip
+
+
+def _guess(e: Evidence) -> str:
+    return f", where a constant guess has {max(e.counts) / sum(e.counts):.2f}" if any(e.counts) else ""
 
 
 def _course(e: Evidence) -> str:

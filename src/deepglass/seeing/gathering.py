@@ -41,16 +41,18 @@ def of_run(run: Run, data: Data | None = None, loss: Any = None) -> Evidence:
     target = run.schema.target
     name, emits = _loss_taken(run, data)
     failed: list[str] = []
+    anatomy = _anatomy(run, data)
+    work = sum(layer.work for layer in anatomy.layers) // max(1, anatomy.examples)
     return Evidence(
         title=str(run.path), foreign=run.recipe.model not in CATALOGUE, options=run.recipe.options,
         recipe={entry.name: getattr(run.recipe, entry.name) for entry in dataclasses.fields(run.recipe)},
         task="numbers" if target.task == "regression" else "classes", classes=target.classes, counts=target.counts,
         loss=name, emits=emits, history=tuple(run.history), inside=tuple(read_inside(run.path)), metrics=run.metrics,
         per_class=tuple(run.summary.get("per_class", ())), notes=tuple(note.text for note in _notes(run, data)),
-        anatomy=_anatomy(run, data), failure="" if run.summary.get("epochs") else _failure(run.path), failed=failed,
+        anatomy=anatomy, failure="" if run.summary.get("epochs") else _failure(run.path), failed=failed,
         rows=_rows(run, data), own_loss=run.objective.custom is not None or emits == "shares",
         surveying=functools.partial(_careful, survey, data, "the data", failed),
-        trying=functools.partial(_careful, functools.partial(try_rates, run), data, "other rates", failed),
+        trying=functools.partial(_careful, functools.partial(try_rates, run, work), data, "other rates", failed),
     )  # fmt: skip
 
 
@@ -128,7 +130,7 @@ def _careful(look: Callable[[Data], Any], data: Data | None, place: str, failed:
         return None
 
 
-def _anatomy(run: Run, data: Data | None) -> Anatomy | None:
+def _anatomy(run: Run, data: Data | None) -> Anatomy:
     """The layers on some training examples, in training mode."""
     if data is None or not len(data.train):
         batch = run.batch(count=8)

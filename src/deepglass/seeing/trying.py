@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-import time
 
 import torch
 from torch import nn
@@ -19,14 +18,19 @@ from deepglass.training.run import Run
 from deepglass.training.stepping import players, take_step
 
 FACTORS = (1.0, 0.1, 10.0, 0.01, 100.0, 1000.0)
-SECONDS, FEWEST, MOST = 1.8, 12, 100
+FEWEST, MOST = 12, 100
+WORK = 3e10
+"""Multiply-adds that all trials together may take: about two seconds of one core. No clock is asked, so that the same
+run is told the same on any machine."""
 
 
-def try_rates(run: Run, data: Data) -> Trial | None:
+def try_rates(run: Run, work: int, data: Data) -> Trial | None:
     """Steps from new weights at several rates; from those of the run where its module cannot be made anew.
 
+    work   multiply-adds of one example on its way forward
+
     The run's optimizer, batch and clipping; its schedule left out. Nothing of the run is changed. None where the
-    module cannot be copied or trained.
+    module cannot be copied or trained, or where even a dozen steps would be too much work.
     """
     devices = [run.device] if run.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
@@ -34,14 +38,16 @@ def try_rates(run: Run, data: Data) -> Trial | None:
         try:
             body, fresh = _fresh(run)
             recipe = dataclasses.replace(run.recipe, schedule="constant", warmup=0.0, average="none")
-            steps = _affordable(body, run, recipe, data)
-            tried, begun = {}, time.perf_counter()
-            for factor in FACTORS:
-                if len(tried) < 3 or time.perf_counter() - begun < SECONDS:
-                    tried[factor] = _descend(body, run, recipe, data, factor, steps)
+            # Forward, and twice as much backward.
+            affordable = WORK / (3 * max(1, work) * min(recipe.batch_size or 64, len(data.train)))
+            steps = int(min(MOST, affordable / len(FACTORS)))
+            factors = FACTORS if steps >= FEWEST else FACTORS[:3]
+            if affordable < FEWEST * len(factors):
+                return None
+            tried = {factor: _descend(body, run, recipe, data, factor, max(FEWEST, steps)) for factor in factors}
         except (RuntimeError, TypeError, ValueError, NotImplementedError):
             return None
-    return Trial(steps, tried[1.0][0], {factor: after for factor, (_, after) in tried.items()}, fresh)
+    return Trial(max(FEWEST, steps), tried[1.0][0], {factor: after for factor, (_, after) in tried.items()}, fresh)
 
 
 def _fresh(run: Run) -> tuple[nn.Module, bool]:
@@ -61,13 +67,6 @@ def _fresh(run: Run) -> tuple[nn.Module, bool]:
 def _batches(run: Run, recipe: Recipe, data: Data) -> Batches:
     variation = Variation(recipe.augment or (), recipe.mixup or 0.0, recipe.cutmix or 0.0)
     return Batches(data, batch_size=recipe.batch_size or 64, device=run.device, seed=recipe.seed, variation=variation)
-
-
-def _affordable(body: nn.Module, run: Run, recipe: Recipe, data: Data) -> int:
-    begun = time.perf_counter()
-    _descend(body, run, recipe, data, 0.0, 3)
-    pace = (time.perf_counter() - begun) / 3
-    return int(min(MOST, max(FEWEST, SECONDS / len(FACTORS) / max(pace, 1e-6))))
 
 
 def _descend(body: nn.Module, run: Run, recipe: Recipe, data: Data, factor: float, steps: int) -> tuple[float, float]:
