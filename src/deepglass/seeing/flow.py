@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from deepglass.seeing.likeness import Portrait
@@ -63,3 +63,29 @@ class Flow:
     frames: tuple[Frame, ...] = ()
     ends: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def shortened(flow: Flow, most: int) -> Flow:
+    """The flow with at most `most` places: of a longer one the middle is drawn as one block that counts it."""
+    excess = len(flow.layers) - most + 1
+    if excess < 2:
+        return flow
+    head = most // 2
+    out = flow.layers[head : head + excess]
+    caption = f"{len(out):,} more layers"
+    weights = sum(layer.weights for layer in out)
+    portrait = Portrait("layer", "opaque", caption, form="block")
+    gap = Layer("gap", "layer", portrait, out[-1].shape, weights=weights)
+
+    def moved(place: int) -> int:
+        return place if place < head else head if place < head + excess else place - excess + 1
+
+    links = {(moved(one), moved(other)) for one, other in flow.links}
+    frames = tuple(replace(one, layers=tuple(sorted({moved(place) for place in one.layers}))) for one in flow.frames)
+    return replace(
+        flow,
+        layers=(*flow.layers[:head], gap, *flow.layers[head + excess :]),
+        links=tuple(sorted((one, other) for one, other in links if one < other)),
+        frames=tuple(frame for frame in frames if frame.layers != (head,)),
+        ends=tuple(dict.fromkeys(moved(place) for place in flow.ends)),
+    )

@@ -146,7 +146,7 @@ WORDS: dict[str, str] = {"linear": "dense", "opaque": "module", "recurrent": "re
 def _description(graph: Graph, flow: Flow) -> str:
     count = sum(layer.role == "layer" for layer in flow.layers)
     frames = [f"{frame.label or 'a part'} stands for {frame.count}" for frame in flow.frames]
-    folded = f" {'; '.join(frames).capitalize()}." if frames else ""
+    folded = f" {'; '.join(frames)}." if frames else ""
     failed = f" It failed: {graph.failure}." if graph.failure else ""
     return plain(
         f"{count} layers, {graph.parameters:,} parameters, from left to right in the order they run.{folded}{failed}"

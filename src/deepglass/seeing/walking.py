@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 
 from deepglass.seeing.clinging import Node, flow_from
-from deepglass.seeing.flow import Flow, Role
+from deepglass.seeing.flow import Flow, Role, shortened
 from deepglass.seeing.folding import Fold, fold, operations_of, stand_ins
 from deepglass.seeing.likeness import Portrait, form_of, inner_shape, weights_into
 from deepglass.seeing.portraits import portray
@@ -23,7 +23,8 @@ def flow_of(graph: Graph, *, most: int = MOST_LAYERS) -> Flow:
     """The layers of a recorded network and how they are linked.
 
     Modules are closed, the deepest first and those of one class together, until at most `most` layers are left; each
-    closed one is a block. Parts that repeat are kept once and framed.
+    closed one is a block. Parts that repeat are kept once and framed. Where nothing can be closed, the middle of
+    what is longer than three times that is one block.
     """
     closed: frozenset[int] = frozenset()
     while True:
@@ -31,7 +32,7 @@ def flow_of(graph: Graph, *, most: int = MOST_LAYERS) -> Flow:
         walk.run()
         more = walk.tangled() or (walk.fullest() if len(walk.standing()) > most else ())
         if not more:
-            return walk.flow()
+            return shortened(walk.flow(), max(3 * most, 8))
         closed |= set(more)
 
 
@@ -76,7 +77,8 @@ class _Walk:
             keys = {self._key(self.graph.operations[place]) for place in operations_of(self.graph, one.repeats[0])}
             portraits = [self.whole[at][1] if what == "owner" else self.portraits[at] for what, at in keys]
             layers = sum(portrait.part == "layer" for portrait in portraits)
-            if layers > 1 or (layers == 1 and one.count >= LEAST_ALIKE):
+            shown = layers or any(portrait.part == "join" for portrait in portraits)
+            if layers > 1 or (shown and one.count >= LEAST_ALIKE):
                 worthy.append(one)
         return tuple(worthy)
 
