@@ -75,6 +75,15 @@ class Keeper:
         self.entries[key] = Entry(plain, version_of(plain))
         self._sharers[found[0]].add(key)
 
+    def mirrored(self, key: Any, owned: Tensor, view: Tensor) -> Tensor | None:
+        """The same view of what is kept of `owned` under this key; None where that is not there to be looked at."""
+        entry = self.entries.get(key)
+        if entry is None or entry.tensor is None or entry.places is not None or view.dtype != owned.dtype:
+            return None
+        if not owned.is_contiguous() or not entry.tensor.is_contiguous():
+            return None
+        return entry.tensor.as_strided(view.shape, view.stride(), view.storage_offset() - owned.storage_offset())
+
     def before_write(self, tensor: Tensor) -> None:
         """Copy what is kept of this memory, for it will be overwritten."""
         found = storage_of(tensor)

@@ -144,7 +144,7 @@ def _matmul(call: Call) -> Misfit | None:
     left, right = call.value(shift), call.value(shift + 1)
     if left is None or right is None or not left.shape or not right.shape:
         return None
-    inner = right.shape[-2] if len(right.shape) > 1 else right.shape[0]
+    inner = right.shape[max(-2, -len(right.shape))]
     if left.shape[-1] == inner:
         return None
     wanted = f"{left.shape[-1]} rows to multiply with the {left.shape} of {call.giver(left)}"
@@ -188,7 +188,7 @@ def _reshaped(call: Call) -> Misfit | None:
 
 def _classes(call: Call) -> Misfit | None:
     given, target = call.value(0, "input"), call.value(1, "target")
-    if given is None or target is None or "int" not in target.dtype or len(given.shape) < 2:
+    if given is None or target is None or "int" not in target.dtype or len(given.shape) < 2 or not target.shape:
         return None
     if given.shape[:1] != target.shape[:1]:
         wanted = f"{given.shape[0]} targets, one for each row of {call.giver(given)}"

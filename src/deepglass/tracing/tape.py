@@ -101,11 +101,25 @@ class Tape:
         self.values.append(draft)
         self._bind(tensor, draft.id)
         if kept:
-            self.keeper.keep(("value", draft.id), tensor, copy=copy)
+            self._keep(tensor, draft, copy)
         # Below autograd, a tensor changed in place has still its old history: it is followed when it is seen next.
         if tensor.requires_grad and not (changed and self._kernels):
             self._follow(tensor, draft)
         return draft
+
+    def _keep(self, tensor: Tensor, draft: ValueDraft, copy: bool) -> None:
+        """A reference will do, but not to what belongs to others: of a view of a weight, the same view of our copy."""
+        found = storage_of(tensor)
+        owned = self._owned.get(found[0]) if found else None
+        key = ("value", draft.id)
+        if owned is None or found is None or copy:
+            self.keeper.keep(key, tensor, copy=copy)
+            return
+        entry = self._known.get(id(owned))
+        mirror = None
+        if entry is not None and found[0] not in self._writers:
+            mirror = self.keeper.mirrored(("value", entry[1]), owned, tensor)
+        self.keeper.keep(key, tensor if mirror is None else mirror, copy=mirror is None)
 
     def _bind(self, tensor: Tensor, value: int) -> None:
         self._known[id(tensor)] = (weakref.ref(tensor), value, self._stamp(tensor))
