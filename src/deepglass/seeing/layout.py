@@ -49,9 +49,9 @@ def arrange(
     across = middles(ranking, widths, gap)
     tops, heights = _rows(ranking, sizes, rise)
     number = {node: row for row, layer in enumerate(ranking.layers) for node in layer}
-    places = tuple(
-        (across[node], _down(tops[number[node]], heights[number[node]], sizes[node][1])) for node in range(len(sizes))
-    )
+    fed = {link.target for link in links}
+    downs = [_down(heights[number[node]], sizes[node][1], node in fed) for node in range(len(sizes))]
+    places = tuple((across[node], tops[number[node]] + down) for node, down in enumerate(downs))
     routes = []
     for link, chain, turned in zip(links, ranking.chains, ranking.turned, strict=True):
         if not chain:
@@ -76,9 +76,10 @@ def _rows(ranking: Ranking, sizes: Sequence[Point], rise: float) -> tuple[list[f
     return tops, heights
 
 
-def _down(top: float, height: float, own: float) -> float:
-    """The y of a node in its layer: the middle, but beside something much taller not far from the top."""
-    return top + own / 2 + min((height - own) / 2, LOWERED)
+def _down(height: float, own: float, fed: bool) -> float:
+    """How far down its layer a node has its middle: beside much taller ones near where it is fed from, or feeds."""
+    from_edge = own / 2 + min((height - own) / 2, LOWERED)
+    return from_edge if fed else height - from_edge
 
 
 def _stops(

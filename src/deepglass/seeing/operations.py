@@ -15,7 +15,7 @@ from deepglass.seeing.faces import LEAD, LINE, QUIET, TITLE, Face, face_of, face
 from deepglass.seeing.lettering import clipped, counted, plain, text_width
 from deepglass.seeing.scene import Box, Group, Label, Line, Point, Scene, Shape, Style
 from deepglass.seeing.streams import Frame, Stream, place, streams, terminals
-from deepglass.seeing.unfolding import Part, unfold
+from deepglass.seeing.unfolding import MOST, Part, unfold
 from deepglass.tracing.graph import Graph
 
 MARGIN = 20.0
@@ -39,7 +39,7 @@ def graph_scene(
     step: int | None = None,
     at: str | None = None,
     rolled: bool = True,
-    most: int = 120,
+    most: int = MOST,
 ) -> Scene:
     r"""A record as a picture of its operations.
 

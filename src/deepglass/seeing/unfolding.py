@@ -13,9 +13,10 @@ from deepglass.seeing.folding import Fold, Piece, fold, operations_of
 from deepglass.tracing.graph import Graph
 
 FEW = 48
-FEWEST_TIMES = 3
+FEWEST_TURNS = 3
 FEWEST_FOLDED = 4
 CHUNK = 40
+MOST = 80
 
 
 @dataclass
@@ -67,7 +68,7 @@ class Unfolding:
         return operation, turns
 
 
-def unfold(graph: Graph, *, at: int = 0, most: int = 120, rolled: bool = True) -> Unfolding:
+def unfold(graph: Graph, *, at: int = 0, most: int = MOST, rolled: bool = True) -> Unfolding:
     """The parts of an owner, opened level by level while at most `most` nodes show.
 
     `rolled`: loops are shown as one turn. Stacked blocks are told once only where there is too much to show them all.
@@ -77,7 +78,7 @@ def unfold(graph: Graph, *, at: int = 0, most: int = 120, rolled: bool = True) -
     root = Part("", owner.path or graph.title, owner.type, operations_of(graph, pieces[at]), pieces[at], at)
     unfolding = Unfolding(root)
     folds: dict[int, list[Fold]] = {}
-    for one in fold(graph, least=FEWEST_TIMES):
+    for one in fold(graph):
         folds.setdefault(one.parent, []).append(one)
     opener = _Opener(graph, pieces, folds, unfolding, rolled, len(root.operations) <= FEW)
     shown = opener.open(root, most)
@@ -141,7 +142,7 @@ class _Opener:
     def _wanted(self, one: Fold) -> bool:
         """Loops, unless they are to be unrolled; stacks where there is too much to show each."""
         if one.shared:
-            return self.rolled
+            return self.rolled and (one.count >= FEWEST_TURNS or not self.small)
         size = len(operations_of(self.graph, one.repeats[0]))
         return not self.small and (size >= FEWEST_FOLDED or size * one.count >= FEW)
 
