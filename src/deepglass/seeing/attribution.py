@@ -206,7 +206,10 @@ def _checked(blend: Blend, score: Score, values: Values, explain: Explainer, nam
     blend, score, _ = first_rows(blend, score, values, MOST_PERMUTED)
     meaned = _meaned(explain)
     values = meaned(blend, score)
-    faithful = check_faithfulness(*first_rows(blend, score, values, max(most, ROWS_OF_A_TABLE)), unsigned=True)
+    # What is shuffled is put to the question as it was found: each row against another row, not against the mean.
+    others = tuple(blend.of(place).roll(1, 0) for place in range(len(blend.explained)))
+    shuffled = first_rows(dataclasses.replace(blend, baselines=others), score, values, max(most, ROWS_OF_A_TABLE))
+    faithful = check_faithfulness(*shuffled, unsigned=True)
     return faithful, check_dependence(blend, score, values, meaned)
 
 

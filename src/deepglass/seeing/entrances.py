@@ -21,12 +21,14 @@ Meet = Callable[[int, Tensor, Tensor], Tensor]
 SHAPES_ONLY = frozenset({"zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "new_zeros",
                          "new_ones", "new_empty", "new_full", "new_tensor", "numel"})  # fmt: skip
 
-# These move entries about, so they tell of the places what they do to the entries. Any other function is taken to work
-# entry by entry where the shape stays.
+# These move entries about, so they tell of the places what they do to the entries. Those in the next list mix entries.
+# Any other function is taken to work entry by entry where the shape stays.
 MOVING = frozenset({"__getitem__", "select", "index_select", "narrow", "gather", "take", "take_along_dim", "split",
                     "chunk", "unbind", "tensor_split", "reshape", "view", "flatten", "unflatten", "squeeze",
                     "unsqueeze", "expand", "repeat", "transpose", "swapaxes", "permute", "movedim", "t", "T", "mT",
-                    "flip", "roll", "contiguous", "__get__", "repeat_interleave", "tile"})  # fmt: skip
+                    "flip", "roll", "contiguous", "__get__", "repeat_interleave", "tile", "cat", "concat", "stack",
+                    "hstack", "vstack"})  # fmt: skip
+MIXING = frozenset({"cumsum", "cumprod", "cummax", "cummin", "sort", "argsort", "unique", "diff", "topk"})
 
 
 class Entrances(TorchFunctionMode):
@@ -59,17 +61,17 @@ class Entrances(TorchFunctionMode):
         """Run the function, and look at what came of the tensors followed."""
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        followed = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor) and id(leaf) in self.known]
+        leaves = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        followed = [leaf for leaf in leaves if id(leaf) in self.known]
         if not followed or getattr(func, "__name__", "") in SHAPES_ONLY:
             return result
-        source, input, places = self.known[id(followed[0])]
+        input = self.known[id(followed[0])][1]
+        shadow = self._shadow(func, args, kwargs, leaves, followed, result)
         if isinstance(result, tuple | list):
-            shadows = self._shadow(func, args, kwargs, source, places, result)
-            found = [self._next(one, input, shadow) for one, shadow in zip(result, shadows, strict=True)]
+            shadows = shadow if isinstance(shadow, tuple | list) else [None] * len(result)
+            found = [self._next(one, input, places) for one, places in zip(result, shadows, strict=True)]
             return type(result)(found) if type(result) in (tuple, list) else result
-        if not isinstance(result, Tensor):
-            return result
-        return self._next(result, input, self._shadow(func, args, kwargs, source, places, result))
+        return self._next(result, input, shadow if isinstance(shadow, Tensor) else None)
 
     def _next(self, result: Any, input: int, places: Tensor | None) -> Any:
         """Follow integers on; at real numbers, the entrance."""
@@ -84,31 +86,41 @@ class Entrances(TorchFunctionMode):
             return result
         return self.meet(input, places, result)
 
-    def _shadow(self, func: Any, args: Any, kwargs: Any, source: Tensor, places: Tensor | None, result: Any) -> Any:
-        """The places of the result: the same where the shape is, else what the function makes of the places."""
-        several = isinstance(result, tuple | list)
-        unknown = [None] * len(result) if several else None
-        if places is None:
-            return unknown
+    def _shadow(self, func: Any, args: Any, kwargs: Any, leaves: list[Tensor], followed: list[Tensor],
+                result: Any) -> Any:  # fmt: skip
+        """The places of the result: what a moving function makes of the places, else as they are where the shape is."""
+        entries = [self.known[id(leaf)] for leaf in followed]
+        first = entries[0][2]
+        if any(places is None or input != entries[0][1] for _, input, places in entries) or first is None:
+            return None
         name = getattr(func, "__name__", "")
-        if not several and (result.is_floating_point() or name not in MOVING):
-            return _spread(places, result)
-        if name not in MOVING:
-            return unknown
-        try:
-            with torch.no_grad():
-                moved = tree_map(lambda leaf: places if leaf is source else leaf, (args, kwargs))
-                found = func(*moved[0], **moved[1])
-        except (RuntimeError, TypeError, IndexError, ValueError):
-            return unknown
-        return list(found) if several else found
+        real = isinstance(result, Tensor) and result.is_floating_point()
+        if name in MOVING and not real:
+            whole = [leaf for leaf in leaves if not leaf.is_floating_point() and leaf.dim()]
+            if name in ("cat", "concat", "stack", "hstack", "vstack") and len(whole) != len(followed):
+                return None  # joined with what is not of the input
+            try:
+                with torch.no_grad():
+                    moved = tree_map(self._place_of, (args, kwargs))
+                    return func(*moved[0], **moved[1])
+            except (RuntimeError, TypeError, IndexError, ValueError):
+                return None
+        alike = all(places is not None and torch.equal(places, first) for _, _, places in entries)
+        return _spread(first, result) if alike and name not in MIXING and isinstance(result, Tensor) else None
+
+    def _place_of(self, leaf: Any) -> Any:
+        known = self.known.get(id(leaf)) if isinstance(leaf, Tensor) else None
+        return leaf if known is None else known[2]
 
 
 def _spread(places: Tensor, result: Tensor) -> Tensor | None:
-    """The places as they are for real numbers, and with the new axes of a one-hot row for integers."""
-    if result.shape[: places.dim()] != places.shape:
-        return None
-    extra = result.dim() - places.dim()
-    if result.is_floating_point() or not extra:
-        return places
-    return places[(..., *[None] * extra)].expand(result.shape)
+    """The places as they are for real numbers; with the axes that a comparison or a one-hot row adds, for integers."""
+    if result.shape[: places.dim()] == places.shape:
+        extra = result.dim() - places.dim()
+        if result.is_floating_point() or not extra:
+            return places
+        return places[(..., *[None] * extra)].expand(result.shape)
+    widened = zip(places.shape, result.shape, strict=False)
+    if result.dim() == places.dim() and all(old in (1, new) for old, new in widened):
+        return places.expand(result.shape)
+    return None

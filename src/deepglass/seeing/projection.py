@@ -52,7 +52,9 @@ class Projection:
             for axes, (path, points) in zip(panels, self.points.items(), strict=False):
                 share = f", {self.kept[path]:.0%} of the spread" if self.kept[path] == self.kept[path] else ""
                 axes.set_title(legible(path, 22) + share, fontsize=9.5)
-                axes.set(xticks=[], yticks=[], aspect="equal" if self.method == "t-SNE" else "auto")
+                axes.set(xticks=[], yticks=[])
+                axes.set_aspect("equal", adjustable="datalim")
+                axes.spines["bottom"].set_visible(False)
                 axes.grid(visible=False)
                 axes.margins(0.08)
                 if self.groups is None:
@@ -103,18 +105,20 @@ def project(thing: Any, inputs: Inputs, layers: Sequence[str] | None = None, *, 
 def principal(rows: Tensor) -> tuple[Tensor, float]:
     """Rows [m, width] on their first two principal axes [m, 2], and the share of the spread those hold.
 
-    The sign of an axis is such that its largest place is positive.
+    The sign of an axis is such that its largest place is positive. Found from the eigenvectors of X Xᵀ or Xᵀ X,
+    whichever is smaller.
     """
     centered = rows.double() - rows.double().mean(0)
-    left, sizes, _ = torch.linalg.svd(centered, full_matrices=False)
-    places = left[:, :2] * sizes[:2]
+    wide = centered.shape[1] > len(centered)
+    squares, vectors = torch.linalg.eigh(centered @ centered.T if wide else centered.T @ centered)
+    squares, vectors = squares.flip(0).clamp_min(0), vectors.flip(1)[:, :2]
+    places = vectors * squares[:2].sqrt() if wide else centered @ vectors
     if places.shape[1] < 2:
         places = torch.cat([places, torch.zeros(len(rows), 1, dtype=places.dtype)], 1)
     largest = places.gather(0, places.abs().argmax(0, keepdim=True))
-    whole = float(sizes.square().sum())
-    return (places * torch.where(largest < 0, -1.0, 1.0)).float(), float(
-        sizes[:2].square().sum()
-    ) / whole if whole else 1.0
+    whole = float(squares.sum())
+    kept = float(squares[:2].sum()) / whole if whole else 1.0
+    return (places * torch.where(largest < 0, -1.0, 1.0)).float(), kept
 
 
 def _neighbors(rows: Tensor) -> Tensor:

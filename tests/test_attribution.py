@@ -1,0 +1,335 @@
+"""Attribution against captum, closed forms and autograd; and nothing left behind."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from deepglass.errors import ModelError
+from deepglass.seeing.attributing import grad_cam, integrated_gradients, occlusion
+from deepglass.seeing.attribution import METHODS, Attribution, attribute
+from deepglass.seeing.heatmap import drawn
+
+NEAR = 1e-5
+
+
+def convolution(outputs: int = 5) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.MaxPool2d(2),
+        nn.Conv2d(4, 6, 3, padding=1), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(216, outputs),
+    )  # fmt: skip
+
+
+def pictures(count: int = 3) -> Tensor:
+    return torch.randn(count, 2, 12, 12, generator=torch.Generator().manual_seed(1))
+
+
+def leaf(given: Tensor) -> Tensor:
+    return given.clone().requires_grad_()
+
+
+class Reader(nn.Module):
+    """Tokens to classes; the attention is a plain mean over what is no padding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.words, self.places = nn.Embedding(11, 6), nn.Embedding(20, 6)
+        self.hidden = nn.GRU(6, 8, batch_first=True)
+        self.last = nn.Linear(8, 3)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        places = torch.arange(tokens.shape[1], device=tokens.device)
+        known = (tokens != 0).unsqueeze(2).float()
+        states = self.hidden(self.words(tokens) + self.places(places))[0] * known
+        return self.last(states.sum(1) / known.sum(1).clamp_min(1))
+
+
+class Mixed(nn.Module):
+    """Numbers and codes; one code is looked up, one is told by "equal to", as a one-hot row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.town = nn.Embedding(5, 4)
+        self.last = nn.Linear(3 + 4 + 3, 1)
+
+    def forward(self, numbers: Tensor, codes: Tensor) -> Tensor:
+        color = (codes.index_select(1, torch.tensor([1])) == torch.arange(3)).to(numbers.dtype)
+        return self.last(torch.cat([numbers, self.town(codes[:, 0]), color], 1))
+
+
+def test_gradient_methods_agree_with_captum() -> None:
+    captum = pytest.importorskip("captum.attr")
+    net, given = convolution().eval(), pictures()
+    goal = net(given).argmax(1)
+    found = attribute(net, given, method="gradient_times_input", checks=0).values[0]
+    torch.testing.assert_close(found, captum.InputXGradient(net).attribute(leaf(given), target=goal), atol=NEAR, rtol=0)
+    base = torch.full_like(given[:1], 0.3)
+    steps = functools.partial(integrated_gradients, steps=20)
+    found = attribute(net, given, method=steps, baseline=base, checks=0).values[0]
+    theirs = captum.IntegratedGradients(net).attribute(leaf(given), base, target=goal, n_steps=20)
+    torch.testing.assert_close(found, theirs, atol=NEAR, rtol=0)
+
+
+def test_occlusion_agrees_with_captum() -> None:
+    captum = pytest.importorskip("captum.attr")
+    net, given = convolution().eval(), pictures()
+    method = functools.partial(occlusion, window=(1, 5, 4), stride=(1, 3, 3))
+    found = attribute(net, given, 2, method=method, baseline=0.5, checks=0).values[0]
+    theirs = captum.Occlusion(net).attribute(given, (1, 5, 4), strides=(1, 3, 3), baselines=0.5, target=2)
+    torch.testing.assert_close(found, theirs, atol=NEAR, rtol=0)
+
+
+def test_grad_cam_agrees_with_captum_and_finds_its_layer() -> None:
+    captum = pytest.importorskip("captum.attr")
+    net, given = convolution().eval(), pictures()
+    goal = net(given).argmax(1)
+    found = attribute(net, given, method="grad_cam", checks=0)
+    assert found.layer == "5"  # the activation of the last convolution
+    coarse = captum.LayerGradCam(net, net[5]).attribute(leaf(given), target=goal, relu_attributions=True)
+    theirs = captum.LayerAttribution.interpolate(coarse, (12, 12), "bilinear")
+    assert found.values[0].shape == (3, 1, 12, 12) and bool(theirs.any())
+    torch.testing.assert_close(found.values[0], theirs, atol=NEAR, rtol=0)
+
+
+def test_tokens_agree_with_captum_at_the_embedding() -> None:
+    captum = pytest.importorskip("captum.attr")
+    net = Reader()
+    tokens = torch.randint(1, 11, (4, 7), generator=torch.Generator().manual_seed(0))
+    base = torch.full_like(tokens[:1], 2)
+    method = functools.partial(integrated_gradients, steps=24)
+    found = attribute(net, tokens, 1, method=method, baseline=base, checks=0).values[0]
+    # Zero is the padding, whose mask captum's way of moving the embedding alone leaves as it is too.
+    theirs = captum.LayerIntegratedGradients(net, net.words).attribute(
+        tokens, base.expand_as(tokens), target=1, n_steps=24
+    )
+    assert found.shape == (4, 7)
+    torch.testing.assert_close(found, theirs.sum(2), atol=NEAR, rtol=0)
+
+
+@pytest.mark.parametrize("method", ["gradient_times_input", "integrated_gradients", "occlusion"])
+def test_a_linear_net_has_a_closed_form(method: str) -> None:
+    net = nn.Linear(6, 3).double()
+    given, base = torch.randn(5, 6, dtype=torch.float64), torch.randn(1, 6, dtype=torch.float64)
+    found = attribute(net, given, 1, method=method, baseline=base, checks=0)  # type: ignore[arg-type]
+    torch.testing.assert_close(found.values[0], net.weight[1].detach() * (given - base), atol=1e-9, rtol=0)
+    torch.testing.assert_close(found.score - found.reference, found.values[0].sum(1), atol=1e-9, rtol=0)
+
+
+def test_integrated_gradients_are_complete() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1))
+    found = attribute(net, 5 * torch.randn(6, 4), method="integrated_gradients", checks=0)
+    change, total = found.score - found.reference, found.values[0].sum(1)
+    assert found.gap is not None and found.gap < 0.01 and not found.notes
+    assert float(((total - change).abs() / change.abs().clamp_min(float(change.abs().mean()) / 20)).max()) < 0.01
+
+
+def test_several_inputs_and_codes_in_their_columns() -> None:
+    net = Mixed()
+    numbers, codes = torch.randn(4, 3), torch.tensor([[0, 1], [3, 2], [4, 0], [1, 1]])
+    found = attribute(net, (numbers, codes), method="integrated_gradients", checks=0)
+    assert found.kind == "table" and [entry.shape for entry in found.values] == [(4, 3), (4, 2)]
+    weight = net.last.weight[0].detach()
+    torch.testing.assert_close(found.values[0], weight[:3] * numbers)
+    town = (net.town.weight.detach()[codes[:, 0]] * weight[3:7]).sum(1)
+    torch.testing.assert_close(found.values[1], torch.stack([town, weight[7:][codes[:, 1]]], 1))
+
+
+@pytest.mark.parametrize(
+    "turned",
+    [
+        lambda ids: ids.T.contiguous().T,
+        lambda ids: ids.flip(1).roll(1, 1),
+        lambda ids: torch.cat(ids.split(3, 1)[::-1], 1),
+        lambda ids: (ids + 3) - 3,
+        lambda ids: ids.reshape(-1).reshape(ids.shape),
+        lambda ids: torch.stack(ids.unbind(1), 1),
+    ],
+)
+def test_places_follow_whole_numbers(turned: Callable[[Tensor], Tensor]) -> None:
+    table = torch.arange(9.0)[:, None]
+    ids = torch.tensor([[1, 2, 3, 4, 5, 6], [6, 5, 8, 7, 2, 1], [2, 2, 3, 3, 4, 4], [0, 1, 0, 1, 0, 1],
+                        [8, 8, 8, 1, 1, 1], [3, 1, 4, 1, 5, 2]])  # fmt: skip
+
+    def total(tokens: Tensor) -> Tensor:
+        return nn.functional.embedding(turned(tokens), table).sum((1, 2))
+
+    found = attribute(total, ids, method="gradient_times_input", checks=0)
+    assert found.values[0].tolist() == ids.tolist()
+
+
+def test_a_mask_and_a_position_are_not_explained() -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.BertConfig(vocab_size=40, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+                                     intermediate_size=16, max_position_embeddings=16)  # fmt: skip
+    torch.manual_seed(0)
+    net = transformers.BertForSequenceClassification(config)
+    ids, mask = torch.randint(1, 40, (3, 9)), torch.ones(3, 9, dtype=torch.int64)
+    mask[:, 6:] = 0
+    found = attribute(net, {"input_ids": ids, "attention_mask": mask}, checks=0)
+    assert len(found.values) == 1 and found.kind == "sequence"
+    assert bool((found.values[0][:, 6:] == 0).all()) and bool((found.values[0][:, :6] != 0).all())
+
+
+def test_permutation_is_of_the_column_that_is_used() -> None:
+    given = torch.randn(64, 3)
+    found = attribute(lambda x: 2 * x[:, 1], given, checks=0)
+    assert found.method == "permutation" and "shuffled" in found.why
+    importance = found.importance[0]
+    assert float(importance[0]) == float(importance[2]) == 0
+    # E |2 (x − x')| of independent draws.
+    pairs = 2 * (given[:, 1][:, None] - given[:, 1][None, :]).abs().mean()
+    assert float(importance[1]) == pytest.approx(float(pairs), rel=0.15)
+
+
+def test_chunks_keep_within_the_budget() -> None:
+    seen: list[int] = []
+    net = convolution()
+    net.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
+    given = pictures(8)
+    whole = attribute(net, given, 0, method="integrated_gradients", checks=0)
+    assert max(seen) > 16
+    seen.clear()
+    small = attribute(net, given, 0, method="integrated_gradients", budget=100_000, checks=0)
+    assert 1 <= max(seen) <= 8  # about 14 kB an example
+    torch.testing.assert_close(small.values[0], whole.values[0], atol=1e-5, rtol=1e-3)
+
+
+def state_of(net: nn.Module) -> list[object]:
+    return [[module.training for module in net.modules()], [len(module._forward_hooks) for module in net.modules()],
+            [weight.requires_grad for weight in net.parameters()], [str(weight.grad) for weight in net.parameters()],
+            [tensor.tolist() for tensor in net.state_dict().values()], torch.get_rng_state().tolist(),
+            torch.is_grad_enabled()]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nothing_is_left_behind(method: str) -> None:
+    net = convolution().train()
+    net[0].eval()
+    net[7].requires_grad_(requires_grad=False)
+    given = pictures(3)
+    if method == "permutation":
+        net, given = (
+            nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Dropout(), nn.Linear(6, 3)),
+            torch.randn(40, 4),
+        )
+    net(given).sum().backward()
+    before = state_of(net)
+    attribute(net, given, method=method)  # type: ignore[arg-type]
+    with torch.no_grad():
+        attribute(net, given, method=method, checks=0)  # type: ignore[arg-type]
+    assert state_of(net) == before
+
+
+def test_nothing_is_left_behind_where_the_net_raises() -> None:
+    class Breaks(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm1d(3)
+            self.register_buffer("calls", torch.zeros(()))
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.calls = self.calls + torch.rand(())
+            if len(x) > 1:
+                raise RuntimeError("no more than one")
+            return self.norm(x)
+
+    net, given = Breaks().train(), torch.randn(4, 3)
+    before = state_of(net)
+    with pytest.raises((ModelError, RuntimeError), match="no more than one"):
+        attribute(net, given)
+    assert state_of(net) == before
+
+
+def test_frozen_weights_inference_mode_and_a_thing_with_a_model() -> None:
+    net = convolution()
+    net.requires_grad_(requires_grad=False)
+    with torch.inference_mode():
+        found = attribute(SimpleNamespace(model=net), pictures(), method="gradient_times_input", checks=0)
+    assert bool(found.values[0].any())
+
+
+@pytest.mark.parametrize(("options", "said"), [
+    ({"layer": "44", "method": "grad_cam"}, "no layer is called '44'"),
+    ({"layer": "7", "method": "grad_cam"}, r"layer '7' gives \(3, 5\).*try '5'"),
+    ({"method": "grad_cm"}, "take 'grad_cam'"),
+    ({"target": 9}, "from 0 to 4"),
+    ({"target": [1, 2]}, "one an example"),
+    ({"baseline": "white"}, "zero, mean, blur"),
+    ({"baseline": torch.zeros(7)}, "does not spread"),
+])  # fmt: skip
+def test_what_does_not_fit_is_told(options: dict[str, object], said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        attribute(convolution(), pictures(), checks=0, **options)  # type: ignore[arg-type]
+
+
+def test_wrong_shapes_and_no_gradient_are_told() -> None:
+    with pytest.raises(ModelError, match=r"Sequential raised on float32 \(3, 1, 12, 12\)"):
+        attribute(convolution(), torch.randn(3, 1, 12, 12))
+    with pytest.raises(ModelError, match="answers with int64"):
+        attribute(lambda x: x.argmax(1), torch.randn(3, 4))
+    with pytest.raises(ModelError, match="no gradient comes"):
+        attribute(lambda x: x.detach().sum(1), torch.randn(3, 4), method="gradient_times_input")
+    with pytest.raises(ModelError, match="cannot be looked into"):
+        attribute("net", torch.randn(3, 4))
+
+
+def test_whole_numbers_that_cannot_be_followed_are_occluded() -> None:
+    class Bag(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.bag = nn.EmbeddingBag(9, 1, mode="sum")
+
+        def forward(self, tokens: Tensor) -> Tensor:
+            return self.bag(tokens)
+
+    net, tokens = Bag(), torch.randint(1, 9, (3, 5))
+    found = attribute(net, tokens, checks=0)
+    assert found.method == "occlusion" and "cannot be followed" in found.why
+    weight = net.bag.weight.detach()[:, 0]
+    torch.testing.assert_close(found.values[0].float(), weight[tokens] - weight[0])
+
+
+@pytest.mark.parametrize("mixed", [lambda ids: ids.cumsum(1), lambda ids: ids[:, 1:] + ids[:, :-1]])
+def test_whole_numbers_that_are_mixed_are_not_given_a_place(mixed: Callable[[Tensor], Tensor]) -> None:
+    table = torch.arange(50.0)[:, None]
+    ids = torch.tensor([[1, 2, 3, 4]])
+
+    def total(tokens: Tensor) -> Tensor:
+        return nn.functional.embedding(mixed(tokens), table).sum((1, 2))
+
+    with pytest.raises(ModelError, match="occlusion"):
+        attribute(total, ids, method="integrated_gradients")
+    found = attribute(total, ids, checks=0).values[0]  # how many of the sums each is in
+    assert found.tolist() == ([[4, 6, 6, 4]] if "cumsum" in mixed.__code__.co_names else [[1, 4, 6, 4]])
+
+
+@pytest.mark.parametrize("kind", ["picture", "table", "sequence"])
+def test_a_drawing_holds_the_verdict_and_escapes_words(kind: str) -> None:
+    cases: dict[str, Callable[[], Attribution]] = {
+        "picture": lambda: attribute(convolution(), pictures()),
+        "table": lambda: attribute(nn.Linear(4, 1), torch.randn(3, 4)),
+        "sequence": lambda: attribute(Reader(), torch.randint(1, 11, (2, 6))),
+    }
+    found = cases[kind]()
+    picture = drawn(found, words=["<b>&"] * 6)
+    assert found.kind == kind and "Verdict: " in picture and "<b>" not in picture
+    assert str(found).endswith(f"Verdict: {found.verdict}.")
+    assert picture == drawn(found, words=["<b>&"] * 6)
+    assert "<style" not in drawn(found, standalone=False)
+
+
+def test_the_named_layer_is_taken_by_grad_cam() -> None:
+    found = attribute(convolution(), pictures(), layer="2", checks=0)
+    assert found.method == "grad_cam" and found.layer == "2"
+    whole = functools.partial(grad_cam, layer="2")
+    torch.testing.assert_close(found.values[0], attribute(convolution(), pictures(), method=whole, checks=0).values[0])
