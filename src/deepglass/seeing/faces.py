@@ -48,16 +48,18 @@ def face_of(graph: Graph, part: Part, prefix: str = "", *, values: bool = False)
     given = _given(graph, part)
     shape = sides(given.shape) if given else ("raised" if alarm else "no tensor")
     name = _short(part.title, prefix)
+    # With values, steps are read aloud by labels: these are then what stands on the nodes.
+    called = operation.label if values else operation.name
     if len(part.operations) > 1:
         count = f"{len(part.operations):,} operations"
         lines = [(f"{part.type}" if part.type else "", "muted"), (f"{count} → {shape}", "muted")]
         face = Face(name, tuple(line for line in lines if line[0]), _role(graph, part), "module", "")
     elif part.owner is None:
-        face = Face(operation.name, ((shape, "muted"),), operation.kind, "operation", "")
+        face = Face(called, ((shape, "muted"),), operation.kind, "operation", "")
     elif name.rpartition(".")[2].isdigit():
-        face = Face(f"{name} {operation.name}", ((shape, "muted"),), operation.kind, "operation", "")
+        face = Face(f"{name} {called}", ((shape, "muted"),), operation.kind, "operation", "")
     else:
-        face = Face(name, ((f"{operation.name} → {shape}", "muted"),), operation.kind, "operation", "")
+        face = Face(name, ((f"{called} → {shape}", "muted"),), operation.kind, "operation", "")
     title = face.title + (f" × {part.times}" if part.times > 1 else "")
     shown = face.lines + (_numbers(given) if values and given else ())
     quiet = face.form == "operation" and operation.kind in QUIET and not values and not alarm
@@ -145,7 +147,9 @@ def _words(graph: Graph, part: Part, given: Value | None) -> str:
     said = [f"{part.title}: {part.type}" if part.type else part.title]
     if len(operations) == 1:
         takes = ", ".join(f"{graph.values[v].name} {sides(graph.values[v].shape)}" for v in operations[0].inputs)
-        said += [operations[0].function, f"takes {takes}"] if takes else [operations[0].function]
+        said += (
+            [f"{operations[0].label}, {operations[0].function}", f"takes {takes}"] if takes else [operations[0].label]
+        )
     if given:
         said.append(f"gives {sides(given.shape)} {given.dtype}")
     if part.times > 1:

@@ -30,6 +30,7 @@ class Drawn:
     faces: dict[str, Face]
     titles: dict[str, str]
     spoken: frozenset[str]
+    values: bool
 
 
 def graph_scene(
@@ -70,7 +71,7 @@ def graph_scene(
     faces, titles = _faces(graph, root, graph.owners[owner].path, values)
     marked = frozenset(name for name, part in _closed(root).items() if spoken & set(part.operations))
     frame = place(root, flows, lambda part: _room(part, faces, titles))
-    return _scene(graph, frame, Drawn(faces, titles, marked), flows, said, at)
+    return _scene(graph, frame, Drawn(faces, titles, marked, values), flows, said, at)
 
 
 def _owner(graph: Graph, at: str | None) -> int:
@@ -139,7 +140,8 @@ def _scene(graph: Graph, frame: Frame, drawn: Drawn, flows: list[Stream], said: 
     shapes = _frame_shapes(frame, (width - frame.width) / 2, MARGIN + HEAD, drawn, 0)
     title = f"{graph.title} · {at}" if at else graph.title
     count, nodes = len(frame.part.operations), len(_closed(frame.part))
-    told = f"{count:,} operations, {counted(graph.parameters)} weights"
+    told = f"{count:,} operations" + (f", {counted(graph.parameters)} weights" if not at else "")
+    told += ". = value forward, ∂ gradient of the loss" if drawn.values else ""
     description = f"{told}; {nodes:,} nodes shown. Inputs enter at the top."
     notes = [*([said] if said else []), *([graph.failure] if graph.failure else []), *graph.notes]
     roles = ["accent"] * bool(said) + ["warning"] * bool(graph.failure) + ["muted"] * len(graph.notes)

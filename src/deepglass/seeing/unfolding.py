@@ -82,7 +82,9 @@ def unfold(graph: Graph, *, at: int = 0, most: int = MOST, rolled: bool = True) 
         folds.setdefault(one.parent, []).append(one)
     opener = _Opener(graph, pieces, folds, unfolding, rolled, len(root.operations) <= FEW)
     shown = opener.open(root, most)
-    waiting = [(1, place, part) for place, part in enumerate(root.parts)]
+    # Stretches are the last resort of a picture that is full: opening the first few would not tell more.
+    full = any(part.id.startswith("part-") for part in root.parts)
+    waiting = [] if full else [(1, place, part) for place, part in enumerate(root.parts)]
     count = len(waiting)
     while waiting:
         depth, _, part = heapq.heappop(waiting)
@@ -182,6 +184,10 @@ class _Opener:
         for start in range(0, len(pieces), length):
             stretch = pieces[start : start + length]
             operations = operations_of(self.graph, stretch)
-            first, last = (self.graph.operations[operations[end]].label for end in (0, -1))
-            parts.append(Part(f"part-{first}", f"{first} … {last}", "", operations, stretch))
+            first, last = (self._name(stretch[end]) for end in (0, -1))
+            title = f"{first} … {last}" if first != last else first
+            parts.append(Part(f"part-{self.graph.operations[operations[0]].label}", title, "", operations, stretch))
         return parts
+
+    def _name(self, piece: Piece) -> str:
+        return self.graph.owners[piece.id].path if piece.what == "owner" else self.graph.operations[piece.id].label
