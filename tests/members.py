@@ -88,6 +88,27 @@ MEMBERS: dict[str, Member] = {
         "convolution", Schema("picture", (COLOR,), VALUES),
         {"widths": (6, 6, 8, 16), "depth": 2, "dense": 0, "kernel": 5},
     ),
+    "convolution vgg": Member(
+        "convolution", Schema("picture", (GRAY,), CLASSES),
+        {"form": "vgg13", "widths": (3, 4), "depth": (2, 1), "dense": (7, 6), "normalization": "none"},
+    ),
+    "residual basic": Member(
+        "residual", Schema("picture", (COLOR,), CLASSES), {"widths": (6, 8), "blocks": (2, 1)},
+    ),
+    "residual bottleneck": Member(
+        "residual", Schema("picture", (GRAY,), BINARY), {"depth": 50, "widths": (8, 12), "blocks": (1, 2)},
+    ),
+    "residual before": Member(
+        "residual", Schema("picture", (COLOR,), VALUES), {"form": "resnet_v2", "widths": (6, 8), "blocks": (1, 2)},
+    ),
+    "residual before bottleneck": Member(
+        "residual", Schema("picture", (GRAY,), CLASSES),
+        {"form": "resnet_v2", "depth": 50, "widths": (8, 12), "blocks": (2, 1), "drop_path": 0.2},
+    ),
+    "residual inverted": Member(
+        "residual", Schema("picture", (COLOR,), CLASSES),
+        {"form": "efficientnet", "widths": (6, 8, 8), "blocks": (2, 1, 1)},
+    ),
 }  # fmt: skip
 
 

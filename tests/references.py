@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy.signal import correlate2d
@@ -128,4 +129,69 @@ def convolution_reference(member: Member, w: dict[str, np.ndarray], row: list[np
     return x
 
 
-REFERENCES = {"neuron": neuron_reference, "mlp": mlp_reference, "convolution": convolution_reference}
+def slid(maps: np.ndarray, w: dict[str, np.ndarray], name: str, stride: int = 1) -> np.ndarray:
+    """Filters over padded maps, every stride-th place; one filter a map where the filters have a single layer."""
+    filters, side = w[f"{name}.weight"], w[f"{name}.weight"].shape[-1] // 2
+    padded = np.pad(maps, ((0, 0), (side, side), (side, side)))
+    groups = len(maps) // filters.shape[1]
+    each, given = len(filters) // groups, filters.shape[1]
+    bias = w.get(f"{name}.bias", np.zeros(len(filters)))
+    return np.stack([
+        sum(correlate2d(padded[c // each * given + d], f[d], mode="valid") for d in range(given)) + bias[c]
+        for c, f in enumerate(filters)
+    ])[:, ::stride, ::stride]  # fmt: skip
+
+
+def branched(maps: np.ndarray, w: dict[str, np.ndarray], name: str, act: Any, stride: int, *, ends: bool) -> np.ndarray:
+    """A branch layer by layer. The stride is at its first filter wider than a point; `ends` says a norm comes last."""
+    name = f"{name}.layers" if any(key.startswith(f"{name}.layers.") for key in w) else name
+    spots = sorted({int(key.removeprefix(f"{name}.").split(".")[0]) for key in w if key.startswith(f"{name}.")})
+    for spot in spots:
+        at = f"{name}.{spot}"
+        if f"{at}.excite.weight" in w:
+            mean = maps.mean(axis=(1, 2), keepdims=True)
+            maps = maps * expit(slid(act(slid(mean, w, f"{at}.squeeze")), w, f"{at}.excite"))
+        elif f"{at}.running_mean" in w:
+            maps = normalized(maps, w, at)
+            maps = maps if ends and spot == spots[-1] else act(maps)
+        else:
+            wide = w[f"{at}.weight"].shape[-1] > 1
+            maps, stride = slid(maps, w, at, stride if wide else 1), 1 if wide else stride
+    return maps
+
+
+def residual_reference(member: Member, w: dict[str, np.ndarray], row: list[np.ndarray]) -> np.ndarray:
+    form = member.options.get("form", "resnet")
+    thin, before = form == "efficientnet", form == "resnet_v2"
+    act = NONLINEAR[member.options.get("activation", "silu" if thin else "relu")]
+    maps = slid(row[0], w, "stem.0")
+    maps = maps if before else act(normalized(maps, w, "stem.1"))
+    for stage, count in enumerate(member.options["blocks"]):
+        for block in range(count):
+            at = f"stages.{stage}.{block}"
+            # EfficientNet-B0's first three stages step by 1, 2, 2; a ResNet's by 1, then 2.
+            stride = 2 if block == 0 and stage else 1
+            opened = act(normalized(maps, w, f"{at}.opening.0")) if before else maps
+            made = branched(opened, w, f"{at}.branch", act, stride, ends=not before)
+            if thin:
+                maps = maps + made if made.shape == maps.shape else made
+            elif before:
+                maps = made + (slid(opened, w, f"{at}.shortcut", stride) if f"{at}.shortcut.weight" in w else maps)
+            else:
+                near = f"{at}.shortcut.0"
+                kept = normalized(slid(maps, w, near, stride), w, f"{at}.shortcut.1") if f"{near}.weight" in w else maps
+                maps = act(made + kept)
+    if before:
+        maps = act(normalized(maps, w, "head.0"))
+    if thin:
+        maps = act(normalized(slid(maps, w, "head.0"), w, "head.1"))
+    last = max(int(key.split(".")[1]) for key in w if key.startswith("head."))
+    return w[f"head.{last}.weight"] @ maps.mean(axis=(1, 2)) + w[f"head.{last}.bias"]
+
+
+REFERENCES = {
+    "neuron": neuron_reference,
+    "mlp": mlp_reference,
+    "convolution": convolution_reference,
+    "residual": residual_reference,
+}

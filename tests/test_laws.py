@@ -73,6 +73,9 @@ def gradient_reaches_every_weight(member: Member, folder: Any) -> None:
     smooth = {} if member.family == "neuron" else {"activation": "tanh"}
     member = replace(member, options=member.options | smooth)
     model, batch = member.made().train(), member.batch(96)
+    with torch.no_grad():  # a branch whose last weight begins at zero is opened by the first step, and so is here
+        for weight in model.parameters():
+            weight += 0.0 if weight.any() else 0.1 * torch.randn_like(weight)
     loss_of(member, model, batch).backward()
     for name, weight in model.named_parameters():
         assert weight.grad is not None, f"{name} has no gradient"

@@ -37,13 +37,13 @@ def test_the_family_for_each_kind_of_data() -> None:
     assert family_for(PIXELS) == "convolution"
     assert family_for(table(3)) == "mlp"
     assert family_for(Schema("tensor", (Input("features", "numbers", (3,)),), TEN)) == "mlp"
-    assert set(CATALOGUE) == {"neuron", "mlp", "convolution"}
+    assert set(CATALOGUE) == {"neuron", "mlp", "convolution", "residual"}
 
 
 @pytest.mark.parametrize("kind", ["table", "picture"])
 @pytest.mark.parametrize("family", CATALOGUE)
 def test_recipes_name_only_fields_that_families_may_settle(family: str, kind: str) -> None:
-    if family == "convolution" and kind == "table":
+    if family in ("convolution", "residual") and kind == "table":
         pytest.skip("convolutions take pictures")
     allowed = {
         "epochs", "batch_size", "learning_rate", "optimizer", "weight_decay", "schedule", "warmup", "label_smoothing",

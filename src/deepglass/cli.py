@@ -54,7 +54,9 @@ def about(
 def train(
     data: DataArgument,
     target: TargetOption = None,
-    model: Annotated[str | None, typer.Option(help="A family: neuron, mlp, convolution, residual. Else the fitting one.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A family: neuron, mlp, convolution, residual. Else the fitting one.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="How often to go through the training rows.")] = None,
     minutes: Annotated[float | None, typer.Option(help="How long to train, in place of epochs.")] = None,
     seed: Annotated[int | None, typer.Option(help="The seed of the split, the weights and the order.")] = None,

@@ -5,11 +5,13 @@ from deepglass.models.convolution import Convolution
 from deepglass.models.family import Family
 from deepglass.models.mlp import Mlp
 from deepglass.models.neuron import Neuron
+from deepglass.models.residual import Residual
 
 CATALOGUE: dict[str, type[Family]] = {
     "neuron": Neuron,
     "mlp": Mlp,
     "convolution": Convolution,
+    "residual": Residual,
 }
 
 __all__ = ["CATALOGUE", "family_for"]

@@ -8,7 +8,8 @@ several 3 x 3 filters in place of one large one (Simonyan & Zisserman 2015), bat
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from deepglass.models.blocks import (
     NormalizationName,
     hidden_activation_named,
     initialized,
+    known,
     normalization_named,
     share,
     sizes,
@@ -28,18 +30,48 @@ from deepglass.models.blocks import (
 from deepglass.models.family import Family
 
 LARGEST_DENSE_SIDE = 8  # maps enter the dense layer at most 8 x 8, averaged down where they are larger
+SMALL_SIDE = 64  # up to here VGG's dense layers are as narrow as its last maps
+
+ConvolutionForm = Literal["plain", "vgg11", "vgg13", "vgg16", "vgg19"]
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What an option is where nobody says; the depths are those of the stages."""
+
+    widths: tuple[int, ...] | None
+    depths: tuple[int, ...]
+    dense: tuple[int, ...]
+    small_dense: tuple[int, ...]
+    dropout: float
+
+
+def _vgg(*depths: int) -> Defaults:
+    return Defaults((64, 128, 256, 512, 512), depths, (4096, 4096), (512,), 0.5)
+
+
+FORMS: dict[str, Defaults] = {
+    "plain": Defaults(None, (1,), (128,), (128,), 0.0),
+    "vgg11": _vgg(1, 1, 2, 2, 2),
+    "vgg13": _vgg(2, 2, 2, 2, 2),
+    "vgg16": _vgg(2, 2, 3, 3, 3),
+    "vgg19": _vgg(2, 2, 4, 4, 4),
+}
+"""VGG: table 1 of Simonyan & Zisserman (2015), by layers with weights."""
 
 
 class Convolution(Family):
-    """Stages of convolutions, each ended by a pool that halves the maps, then one dense hidden layer.
+    """Stages of convolutions, each ended by a pool that halves the maps, then dense hidden layers.
 
     Pictures [m, channels, height, width] of any size to logits or standardized numbers [m, outputs]. A stage ends in a
     2 x 2 pool while both sides are at least 2 pixels. Its options:
 
+        form      plain, or vgg11, vgg13, vgg16, vgg19: five stages of 64 to 512 filters, then 4096 units twice (for
+                  small pictures 512 once), half of them dropped; batch-normalized unless normalization=none
         widths    filters in each stage; by default 32 and 64, and a stage more for every doubling beyond 48 pixels
-        depth     convolutions in each stage
+        depth     convolutions in each stage: one number for all, or one for each
         kernel    side of a filter, odd
-        dense     units of the hidden layer after the last stage; 0 for none
+        dense     units of each hidden layer after the last stage, by default one of 128; 0 for none
         dropout   share zeroed before each dense layer in training (Srivastava et al. 2014)
     """
 
@@ -59,13 +91,14 @@ class Convolution(Family):
         cls,
         schema: Schema,
         *,
+        form: ConvolutionForm = "plain",
         widths: tuple[int, ...] | None = None,
-        depth: int = 1,
+        depth: int | tuple[int, ...] | None = None,
         kernel: int = 3,
-        dense: int = 128,
+        dense: int | tuple[int, ...] | None = None,
         activation: ActivationName = "relu",
         normalization: NormalizationName = "batch",
-        dropout: float = 0.0,
+        dropout: float | None = None,
         initialization: InitializationName = "default",
     ) -> Convolution:
         """The network for these pictures. Raises ModelError for other data, RecipeError for options that cannot be.
@@ -76,19 +109,21 @@ class Convolution(Family):
         >>> Convolution.from_schema(digits)(torch.zeros(5, 1, 8, 8)).shape
         torch.Size([5, 10])
         """
-        entry = picture_of(schema)
-        channels, height, width = entry.shape
+        channels, height, width = picture_of(schema).shape
         if kernel % 2 == 0 or kernel < 1:
             raise RecipeError(f"kernel: {kernel} has no middle.", next="--set kernel=3, or another odd number")
-        chosen = default_widths(min(height, width)) if widths is None else sizes("widths", widths)
-        if not chosen:
-            raise RecipeError("widths: no stage at all.", next="--set widths=32,64")
-        (depth,), (dense,) = sizes("depth", (depth,)), sizes("dense", (dense,), least=0)
+        default = known("form", form, FORMS)
+        side = min(height, width)
+        chosen = (default.widths or default_widths(side)) if widths is None else sizes("widths", widths)
+        depths = _depths(default.depths if depth is None else depth, chosen)
+        hidden = default.small_dense if side <= SMALL_SIDE else default.dense
+        hidden = hidden if dense is None else (dense,) if isinstance(dense, int) else dense
+        layers = [] if hidden == (0,) else list(sizes("dense", hidden))
         stages, shape = _stages(
-            (channels, height, width), chosen, depth, kernel, activation, normalization, initialization
+            (channels, height, width), chosen, depths, kernel, activation, normalization, initialization
         )
-        head = _head(shape, dense, schema.target.outputs, activation, share("dropout", dropout), initialization)
-        return cls(stages, head)
+        dropped = share("dropout", default.dropout if dropout is None else dropout)
+        return cls(stages, _head(shape, layers, schema.target.outputs, activation, dropped, initialization))
 
     @classmethod
     def recipe(cls, schema: Schema, examples: int) -> dict[str, Any]:
@@ -114,12 +149,12 @@ class Convolution(Family):
         return self.head(self.stages(inputs[0].clone(memory_format=torch.channels_last)))
 
 
-def picture_of(schema: Schema) -> Input:
+def picture_of(schema: Schema, family: str = "convolution") -> Input:
     """The one input of pictures. Raises ModelError for any other data."""
     entry = schema.inputs[0] if len(schema.inputs) == 1 else None
     if entry is None or entry.kind == "codes" or len(entry.shape) != 3:
         raise ModelError(
-            f"the convolution family wants pictures (channels, height, width); these data are a {schema.kind}.",
+            f"the {family} family wants pictures (channels, height, width); these data are a {schema.kind}.",
             next="--model mlp, or leave --model out to take the one made for this data",
         )
     return entry
@@ -138,10 +173,21 @@ def default_widths(side: int) -> tuple[int, ...]:
     return tuple(widths)
 
 
+def _depths(depth: int | tuple[int, ...], widths: tuple[int, ...]) -> tuple[int, ...]:
+    """How many convolutions each stage has."""
+    if not widths:
+        raise RecipeError("widths: no stage at all.", next="--set widths=32,64")
+    depths = sizes("depth", (depth,) if isinstance(depth, int) else depth)
+    if len(depths) not in (1, len(widths)):
+        raise RecipeError(f"depth: {len(depths)} numbers for {len(widths)} stages.",
+                          next="--set depth=2 for all stages, or as many numbers as widths")  # fmt: skip
+    return depths * len(widths) if len(depths) == 1 else depths
+
+
 def _stages(
     shape: tuple[int, int, int],
     widths: tuple[int, ...],
-    depth: int,
+    depths: tuple[int, ...],
     kernel: int,
     activation: str,
     normalization: str,
@@ -150,7 +196,7 @@ def _stages(
     """The stages, and the shape (channels, height, width) of the maps that leave them."""
     before, height, width = shape
     stages: list[nn.Module] = []
-    for filters in widths:
+    for filters, depth in zip(widths, depths, strict=True):
         layers: list[nn.Module] = []
         for _ in range(depth):
             norm = normalization_named(normalization, filters, maps=True)
@@ -168,7 +214,7 @@ def _stages(
 
 
 def _head(
-    shape: tuple[int, int, int], dense: int, outputs: int, activation: str, dropout: float, initialization: str
+    shape: tuple[int, int, int], hidden: list[int], outputs: int, activation: str, dropout: float, initialization: str
 ) -> nn.Sequential:
     channels, height, width = shape
     layers: list[nn.Module] = []
@@ -177,10 +223,11 @@ def _head(
         layers.append(nn.AdaptiveAvgPool2d((height, width)))
     layers.append(nn.Flatten())
     last = channels * height * width
-    if dense:
+    for units in hidden:
         layers += [nn.Dropout(dropout)] if dropout else []
-        layers += [initialized(nn.Linear(last, dense), initialization, activation), hidden_activation_named(activation)]
-        last = dense
+        layers.append(initialized(nn.Linear(last, units), initialization, activation))
+        layers.append(hidden_activation_named(activation))
+        last = units
     layers += [nn.Dropout(dropout)] if dropout else []
     layers.append(initialized(nn.Linear(last, outputs), initialization))
     return nn.Sequential(*layers)
