@@ -65,16 +65,19 @@ ALONE = sorted(n for n in ELEMENTWISE if callable(getattr(torch, n, None)) and n
 def test_elementwise_derivatives_are_finite_differences(name):
     function = getattr(torch, name)
     x = torch.tensor([0.3, 0.7, 0.45], dtype=torch.float64, requires_grad=True)
+    y = torch.tensor(0.6, dtype=torch.float64, requires_grad=True)
     two = name in ("pow", "add", "sub", "rsub", "mul", "div", "true_divide", "maximum", "minimum")
-    other: tuple[Tensor, ...] = (torch.tensor(0.6, dtype=torch.float64, requires_grad=True),) if two else ()
-    graph = record(lambda *given: function(*given), x, *other, loss=lambda y: y.sum())
+
+    def value(left: Tensor, right: Tensor) -> Tensor:
+        return function(left, right) if two else function(left)
+
+    graph = record(value, x, y, loss=lambda z: z.sum())
     (path, *rest) = steps_back(graph)[-1].paths
-    h = 1e-6
-    slope = (function(x.detach() + h, *other) - function(x.detach() - h, *other)) / (2 * h)
-    assert path.elementwise and close(path.local, slope)
+    h, left, right = 1e-6, x.detach(), y.detach()
+    assert path.elementwise and len(rest) == two
+    assert close(path.local, (value(left + h, right) - value(left - h, right)) / (2 * h))
     for second in rest:
-        slope = (function(x.detach(), other[0].detach() + h) - function(x.detach(), other[0].detach() - h)) / (2 * h)
-        assert close(second.local, slope.expand(3))
+        assert close(second.local, ((value(left, right + h) - value(left, right - h)) / (2 * h)).expand(3))
 
 
 def test_small_jacobians_are_autograd_s_and_large_ones_are_left_out():

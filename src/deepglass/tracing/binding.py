@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import random
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from deepglass.errors import ModelError
+from deepglass.tracing.belongings import put_back
 from deepglass.tracing.nesting import leaves, tensors_in
 
 WRAPPERS = {
@@ -142,11 +144,10 @@ class Guard:
             self._restore()
 
     def _restore(self) -> None:
-        with torch.no_grad():
-            for module, name, buffer, copy in self._buffers:
-                module._buffers[name] = buffer
-                if buffer is not None and copy is not None and not _same(buffer, copy):
-                    buffer.copy_(copy)
+        for module, name, buffer, copy in self._buffers:
+            module._buffers[name] = buffer
+            if buffer is not None and copy is not None and not _same(buffer, copy):
+                put_back(buffer, copy)
         for module, plain in self._plain:
             vars(module).update(plain)
         for weight, wanted, gradient in self._wanted:
@@ -187,5 +188,7 @@ def eager() -> Iterator[None]:
     if "torch._dynamo" not in sys.modules:
         yield
         return
-    with torch.compiler.set_stance("force_eager"):
+    with warnings.catch_warnings(), torch.compiler.set_stance("force_eager"):
+        # Compiled parts warn of the hooks by which the record follows modules; both are gone in a moment.
+        warnings.filterwarnings("ignore", "Using `torch.compile")
         yield

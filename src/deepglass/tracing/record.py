@@ -164,13 +164,32 @@ def _target(tape: Tape, result: Any, target: Any, asked: bool) -> Tensor | None:
 def _differentiate(tape: Tape, target: Tensor) -> None:
     """Gradients of every value, by hooks; of the leaves, from autograd itself. Nobody's `.grad` is touched."""
     wanted = {value: leaf for value, leaf in tape.leaves.items() if leaf.requires_grad}
+    if not wanted:
+        return
+    leaves = list(wanted.values())
     try:
-        if not wanted:
-            return
-        gradients = torch.autograd.grad(target, list(wanted.values()), allow_unused=True)
-    except RuntimeError as error:
+        try:
+            gradients = torch.autograd.grad(target, leaves, allow_unused=True)
+        except RuntimeError as error:
+            if "use_reentrant" not in str(error):
+                raise
+            gradients = _by_backward(target, leaves)
+    except Exception as error:
         failed_here(tape, error, "the backward pass")
         return
     for value, gradient in zip(wanted, gradients, strict=True):
         if gradient is not None:
             tape.keeper.keep(("gradient", value), gradient)
+
+
+def _by_backward(target: Tensor, leaves: list[Tensor]) -> list[Tensor | None]:
+    """Gradients through `.grad`, as activation checkpoints want it; what stood there is put back."""
+    before = [leaf.grad for leaf in leaves]
+    try:
+        for leaf in leaves:
+            leaf.grad = None
+        target.backward()
+        return [leaf.grad for leaf in leaves]
+    finally:
+        for leaf, gradient in zip(leaves, before, strict=True):
+            leaf.grad = gradient

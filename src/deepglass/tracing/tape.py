@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from deepglass.tracing.belongings import Belongings
 from deepglass.tracing.drafts import OperationDraft, OwnerDraft, ValueDraft, region_of
 from deepglass.tracing.keeping import Keeper, storage_of, version_of
 from deepglass.tracing.kinds import RESHAPING, Facts, kind_of
@@ -40,8 +41,7 @@ class Tape:
         self._known: dict[int, tuple[Any, int, int]] = {}
         self._writers: dict[int, OperationDraft] = {}
         self._nodes: dict[Any, int] = {}
-        self._owned: dict[int, Tensor] = {}
-        self._restores: dict[int, tuple[Tensor, Tensor]] = {}
+        self._belongings = Belongings()
 
     # -- which tensor is which value ---------------------------------------------------------------------------------
 
@@ -77,7 +77,7 @@ class Tape:
         if tensor.grad_fn is not None and role == "constant":
             return self._opaque_origin(tensor)
         draft = self.add(tensor, role, copy=True)
-        self._own(tensor)
+        self._belongings.add(tensor)
         draft.name, draft.names = name or self.foreign.get(id(tensor), ""), names
         if tensor.requires_grad and tensor.is_leaf:
             self.leaves[draft.id] = tensor
@@ -87,7 +87,7 @@ class Tape:
         """A weight or buffer: known from the start, kept when it is first read."""
         draft = self.add(tensor, role, kept=False)
         draft.names = names
-        self._own(tensor)
+        self._belongings.add(tensor)
         self._unread[draft.id] = tensor
         if tensor.requires_grad:
             self.leaves[draft.id] = tensor
@@ -110,7 +110,7 @@ class Tape:
     def _keep(self, tensor: Tensor, draft: ValueDraft, copy: bool) -> None:
         """A reference will do, but not to what belongs to others: of a view of a weight, the same view of our copy."""
         found = storage_of(tensor)
-        owned = self._owned.get(found[0]) if found else None
+        owned = next(iter(self._belongings.at(found[0])), None) if found else None
         key = ("value", draft.id)
         if owned is None or found is None or copy:
             self.keeper.keep(key, tensor, copy=copy)
@@ -266,31 +266,20 @@ class Tape:
         """Copy what would be lost: what is kept, and what belongs to others and must be put back."""
         for tensor in tensors:
             self.keeper.before_write(tensor)
-            found = storage_of(tensor)
-            root = self._owned.get(found[0]) if found else None
-            if root is not None and id(root) not in self._restores:
-                self._restores[id(root)] = (root, root.detach().clone())
-
-    def _own(self, tensor: Tensor) -> None:
-        """Remember whose memory this is: it belongs to the one who is looked at."""
-        found = storage_of(tensor)
-        if found is not None:
-            self._owned.setdefault(found[0], tensor)
+            self._belongings.before_write(tensor)
 
     def _doubt(self, storage: int) -> None:
         """Written through `.data`, which counts its versions apart: what belongs to others there is to be seen anew."""
-        owned = self._owned.get(storage)
-        entry = self._known.get(id(owned)) if owned is not None else None
-        if owned is not None and entry is not None and entry[0]() is owned and entry[2] == self._stamp(owned):
-            self._known[id(owned)] = (entry[0], entry[1], -1)
+        for owned in self._belongings.at(storage):
+            entry = self._known.get(id(owned))
+            if entry is not None and entry[0]() is owned and entry[2] == self._stamp(owned):
+                self._known[id(owned)] = (entry[0], entry[1], -1)
 
     def close(self) -> None:
         """Take the hooks away, and give back what belongs to others as it was."""
         for handle in self.handles:
             handle.remove()
-        with torch.no_grad():
-            for tensor, before in self._restores.values():
-                tensor.copy_(before)
+        self._belongings.give_back()
 
     def note(self, text: str) -> None:
         self.notes.setdefault(text)

@@ -195,9 +195,13 @@ class Modules:
             # torch itself leaves this mark behind, and torch.compile then warns of hooks that are long gone.
             getattr(modules, "_global_forward_hooks_with_kwargs", {}).pop(after.id, None)
 
+    def _elsewhere(self) -> bool:
+        """Another thread's modules, or one inside vmap or grad, whose tensors are not what they seem."""
+        return threading.get_ident() != self._thread or torch._C._are_functorch_transforms_active()
+
     def _enter(self, module: nn.Module, args: Any) -> None:
         tape = self.tape
-        if threading.get_ident() != self._thread:
+        if self._elsewhere():
             return
         if module is self.root and not tape.stack and not self._counts[""]:
             owner = tape.owners[0]
@@ -207,7 +211,7 @@ class Modules:
             tape.owners.append(owner)
         self._counts[owner.path] += 1
         owner.call, owner.module, owner.training = self._counts[owner.path], module, module.training
-        with quiet():
+        with quiet(), unharmed(tape, owner):
             owner.inputs = tape.seen(args)
             weights = dict.fromkeys(weight for weight in module._parameters.values() if weight is not None)
             owner.weights = [tape.value_of(weight) for weight in weights]
@@ -215,12 +219,12 @@ class Modules:
 
     def _leave(self, module: nn.Module, args: Any, *rest: Any) -> None:
         tape = self.tape
-        if threading.get_ident() != self._thread or not tape.stack:
+        if self._elsewhere() or not tape.stack:
             return
         owner = tape.owners[tape.stack[-1]]
         if owner.module is not module:
             return
-        with quiet():
+        with quiet(), unharmed(tape, owner):
             if len(rest) == 2:
                 self._close(owner, module, args, *rest)
             elif tape.failing is None or tape.failing[1] is None:
@@ -257,6 +261,15 @@ def quiet() -> Iterator[None]:
     """What the record itself does with tensors is not recorded."""
     with torch._C.DisableTorchFunction():
         yield
+
+
+@contextlib.contextmanager
+def unharmed(tape: Tape, owner: OwnerDraft) -> Iterator[None]:
+    """What the record cannot take of a module does not stop the module."""
+    try:
+        yield
+    except Exception as error:
+        tape.note(f"{owner.path or owner.type}: not recorded ({type(error).__name__}: {error})")
 
 
 @contextlib.contextmanager
