@@ -16,7 +16,6 @@ from deepglass.seeing.operations import graph_scene
 from deepglass.seeing.scene import Box, Group, Label, Line, Scene, Shape
 from deepglass.seeing.streams import leaves, streams, terminals
 from deepglass.seeing.unfolding import Part, Unfolding, unfold
-from deepglass.seeing.zooming import zoomed
 from deepglass.tracing.graph import Graph
 from deepglass.tracing.record import record
 
@@ -282,22 +281,6 @@ def test_one_module_alone_is_drawn_with_what_enters_it(graphs: dict[str, Graph])
     assert len([box for box in of(scene, Box) if box.id.startswith("in-")]) == 1
     with pytest.raises(ModelError, match=r"no module 'block\.1' ran\..*'blocks\.1'"):
         graph_scene(graphs["few blocks"], at="block.1")
-
-
-@pytest.mark.parametrize("path", ["blocks.1", "blocks.1.up", "head"])
-def test_what_is_cut_out_is_a_record_that_replays(graphs: dict[str, Graph], path: str) -> None:
-    graph = graphs["few blocks"]
-    part = zoomed(graph, path)
-    assert part.check().agrees
-    whole = {operation.label: operation for operation in graph.operations}
-    for operation in part.operations:
-        assert operation.function == whole[operation.label].function
-        before = [graph.values[value] for value in whole[operation.label].inputs]
-        assert [part.values[value].name for value in operation.inputs] == [value.name for value in before]
-    assert [value.id for value in part.values] == list(range(len(part.values)))
-    assert [owner.id for owner in part.owners] == list(range(len(part.owners)))
-    assert all(part.owners[child].parent == owner.id for owner in part.owners for child in owner.children)
-    assert len(part.inputs) == 1 and part.values[part.inputs[0]].maker is None
 
 
 def test_nothing_ran_is_a_picture_too() -> None:

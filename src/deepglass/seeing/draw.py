@@ -104,7 +104,7 @@ def draw(
     Raises ModelError for what cannot be drawn so, StorageError for a file that cannot be written.
 
     >>> net = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
-    >>> print(draw(net, view="graph").text.splitlines()[3])
+    >>> print(draw(net, view="graph").scene.lines[0])
     input    2 × 2    = 1.54  −0.29; −2.18  0.57
     """
     if view not in VIEWS:

@@ -29,7 +29,11 @@ def zoomed(graph: Graph, path: str) -> Graph:
             f"{graph.title}: no module {path!r} ran.",
             next=f"try {nearest(path, known)}" if known else "leave it out: nothing here is inside another module",
         )
-    owners = _below(graph, root)
+    return _cut(graph, root, _below(graph, root))
+
+
+def _cut(graph: Graph, root: Owner, owners: list[Owner]) -> Graph:
+    """The part of a record that some owners make up, numbered anew."""
     held = {operation for owner in owners for operation in owner.operations}
     operations = [operation for operation in graph.operations if operation.id in held]
     values = sorted(
@@ -41,7 +45,7 @@ def zoomed(graph: Graph, path: str) -> Graph:
     weights = tuple(new.values[value] for value in graph.weights if value in new.values)
     return replace(
         graph,
-        title=f"{graph.title} · {path}",
+        title=f"{graph.title} · {root.path}",
         operations=tuple(_operation(operation, new) for operation in operations),
         values=cut,
         owners=tuple(_owner(owner, root, new) for owner in owners),
@@ -49,7 +53,7 @@ def zoomed(graph: Graph, path: str) -> Graph:
         outputs=new.of(new.values, root.outputs),
         loss=None,
         weights=weights,
-        unused=tuple(name for name in graph.unused if name.startswith(f"{path}.")),
+        unused=tuple(name for name in graph.unused if name.startswith(f"{root.path}.")),
         failed=new.operations.get(graph.failed) if graph.failed is not None else None,
         failure=graph.failure if graph.failed in new.operations else "",
     )
