@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from matplotlib import patheffects
 from matplotlib.axes import Axes
 
 from deepglass.errors import ModelError
@@ -45,10 +44,9 @@ class Groups:
         for group in range(min(len(self.names), MOST_NAMED) if named else 0):
             own = points[self.codes == group]
             if len(own):
-                x, y = np.median(own, axis=0).tolist()
-                words = axes.annotate(legible(self.names[group], 14), (x, y), color=INK, fontsize=9, ha="center",
-                                      va="center", fontweight="bold")  # fmt: skip
-                words.set_path_effects([patheffects.withStroke(linewidth=2.5, foreground=PAPER)])
+                behind = {"boxstyle": "round,pad=0.12", "facecolor": PAPER, "edgecolor": "none", "alpha": 0.7}
+                axes.annotate(legible(self.names[group], 14), tuple(np.median(own, axis=0).tolist()), color=INK,
+                              fontsize=9, ha="center", va="center", fontweight="bold", bbox=behind)  # fmt: skip
 
     def themed(self, svg: str) -> str:
         """The classes' colors as the page's variables, so that they turn over on a dark page."""

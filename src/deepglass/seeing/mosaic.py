@@ -177,7 +177,7 @@ def _image(tile: Tile, x: float, y: float, width: float, height: float) -> str:
     frame = f'x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}"'
     # Few pixels are shown as squares, many are made smooth.
     sharp = ' image-rendering="pixelated"' if max(tile.pixels.shape[-2:]) <= width else ""
-    said = f"<title>{escape(tile.caption)}</title>" if tile.caption else ""
+    said = f"<title>{_clean(tile.caption)}</title>" if tile.caption else ""
     return (f'<g>{said}<rect {frame} fill="none" stroke="var(--line, #b9c1c5)"/>'
             f'<image {frame} preserveAspectRatio="none"{sharp} href="data:image/png;base64,{data}"/></g>')  # fmt: skip
 
@@ -185,9 +185,13 @@ def _image(tile: Tile, x: float, y: float, width: float, height: float) -> str:
 def _words(x: float, y: float, text: str, size: int, role: str, *, middle: bool = False, bold: bool = False) -> str:
     anchor = ' text-anchor="middle"' if middle else ""
     weight = ' font-weight="600"' if bold else ""
-    clean = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
     return (f'<text x="{x:g}" y="{y:g}" font-size="{size}"{anchor}{weight} '
-            f'fill="var(--{role}, {COLORS[role].light})">{escape(clean)}</text>')  # fmt: skip
+            f'fill="var(--{role}, {COLORS[role].light})">{_clean(text)}</text>')  # fmt: skip
+
+
+def _clean(text: str) -> str:
+    """Escaped, and without the control characters that no SVG may hold."""
+    return escape("".join(letter if letter.isprintable() else "\ufffd" for letter in text))
 
 
 def _file(picture: Mosaic, drawn: Sequence[str], width: float, height: float, standalone: bool, name: str) -> str:
@@ -199,6 +203,6 @@ def _file(picture: Mosaic, drawn: Sequence[str], width: float, height: float, st
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" id="{name}" class="chart" viewBox="0 0 {width:g} {height:g}" '
         f'width="{width:g}" height="{height:g}" role="img" aria-labelledby="{name}-title {name}-about" '
-        f'font-family="{FONT}"><title id="{name}-title">{escape(picture.title)}</title>'
-        f'<desc id="{name}-about">{escape(picture.description)}</desc>{style}{paper}{"".join(drawn)}</svg>'
+        f'font-family="{FONT}"><title id="{name}-title">{_clean(picture.title)}</title>'
+        f'<desc id="{name}-about">{_clean(picture.description)}</desc>{style}{paper}{"".join(drawn)}</svg>'
     )
