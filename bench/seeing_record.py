@@ -37,7 +37,8 @@ class Scored(nn.Module):
 
 def resnet() -> tuple[nn.Module, Tensor, Callable[[Tensor], Tensor]]:
     """ResNet-18 (He et al. 2015), 11.7 million weights."""
-    config = ResNetConfig(depths=[2, 2, 2, 2], hidden_sizes=[64, 128, 256, 512], layer_type="basic", num_labels=1000)
+    settings = {"depths": [2, 2, 2, 2], "hidden_sizes": [64, 128, 256, 512], "layer_type": "basic", "num_labels": 1000}
+    config = ResNetConfig(**settings)
     target = torch.arange(8)
     return Scored(ResNetForImageClassification(config)), torch.randn(8, 3, 64, 64), (
         lambda scores: functional.cross_entropy(scores, target))  # fmt: skip
