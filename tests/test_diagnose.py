@@ -228,7 +228,7 @@ def test_a_diagnosis_reads_as_text_and_as_json() -> None:
 
 def test_a_run_is_diagnosed_from_its_folder_and_not_changed(tmp_path: Path) -> None:
     run = dg.train(points(), nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 3)), out=tmp_path / "run",
-                   epochs=12, batch_size=8, report=False, baselines=False)  # fmt: skip
+                   epochs=8, batch_size=8, report=False, baselines=False)  # fmt: skip
     files = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
     whole = diagnose(run)
     assert whole.healthy and whole.unsure == ()

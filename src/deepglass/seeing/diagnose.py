@@ -129,7 +129,7 @@ def _missing(e: Evidence) -> list[str]:
         told.append(f"overfitting: insufficient evidence, {len(e.history)} epochs of {FEW_EPOCHS} or more.")
     if not e.inside:
         told.append("signals inside: nothing was watched; train with watch=100.")
-    if e.survey is not None and e.survey.rows[0] < findings_data.FEW_ROWS and e.task == "classes":
+    if e.survey is not None and e.survey.rows[0] < findings_learning.FEW_ROWS and e.task == "classes":
         told.append(f"wrong labels: insufficient evidence, {e.survey.rows[0]} training rows.")
     if e.survey is None and not e.failed:
         told.append("labels, leaks and what could be known: the data are not at hand; give data=….")

@@ -8,28 +8,39 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 from deepglass.seeing.anatomy import Anatomy, Layer
 
 CLASS_FIELDS = {"class_weights", "label_smoothing"}
 
 
-class Surveyed(Protocol):
-    """What is known of the data: see `survey.Survey`."""
+@dataclass(frozen=True)
+class Survey:
+    """Figures of the data. Shares are of rows; skill is 0 for the best constant guess and 1 for no mistake.
+
+    rows       in train, valid and test;  shared   of valid and test, the share that also stands in train
+    agreed     of those, the share with the same answer
+    copied     an input that tells the target alone
+    location, spread   the largest |mean| and the largest standard deviation of an input;  uneven  largest over smallest
+    skill      of the forest, out of bag: accuracy above the most frequent class's share, or R²
+    sure_error   among the half of the rows that the forest is surest of, the share whose label is another one
+    error      the forest's share of errors over all rows
+    chance     the loss of the best constant guess: entropy, or variance
+    """
 
     rows: tuple[int, int, int]
-    shared: float
-    agreed: float
-    copied: str
-    location: float
-    spread: float
-    uneven: float
-    skill: float
-    sure_error: float
-    error: float
-    chance: float
-    deviation: float
+    shared: float = 0.0
+    agreed: float = math.nan
+    copied: str = ""
+    location: float = math.nan
+    spread: float = math.nan
+    uneven: float = math.nan
+    skill: float = math.nan
+    sure_error: float = math.nan
+    error: float = math.nan
+    chance: float = math.nan
+    deviation: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -83,11 +94,11 @@ class Evidence:
     rows: tuple[int, int, int] = (0, 0, 0)
     own_loss: bool = False
     failed: list[str] = field(default_factory=list)
-    surveying: Callable[[], Surveyed | None] = lambda: None
+    surveying: Callable[[], Survey | None] = lambda: None
     trying: Callable[[], Trial | None] = lambda: None
 
     @cached_property
-    def survey(self) -> Surveyed | None:
+    def survey(self) -> Survey | None:
         """What the data say, where they are at hand."""
         return self.surveying()
 
@@ -155,17 +166,35 @@ class Evidence:
         return self.survey.chance if self.survey is not None and self.task == "numbers" else math.nan
 
     def skill(self, part: str) -> float:
-        """How well a part is known: accuracy above the most frequent class's share, or R²; 1 is no mistake at all."""
+        """How well a part is known: 0 as by the best constant guess, 1 without a mistake; R² of numbers.
+
+        Of classes by accuracy or by balanced accuracy, whichever is more: a rare class may be known well, and add
+        little to accuracy.
+        """
         figures = self.metrics.get(part, {})
         if self.task == "numbers":
             return number(figures.get("r2"))
         most = max(self.counts, default=0) / max(1, sum(self.counts))
-        return (number(figures.get("accuracy")) - most) / max(1e-9, 1 - most)
+        even = 1 / max(2, len(self.counts))
+        plain = (number(figures.get("accuracy")) - most) / max(1e-9, 1 - most)
+        balanced = (number(figures.get("balanced_accuracy")) - even) / (1 - even)
+        return max(plain, balanced) if math.isfinite(balanced) else plain
 
     def chance_error(self, rows: int) -> float:
         """The skill that pure chance may show on so many rows: two standard errors of a constant guess's."""
         most = max(self.counts, default=0) / max(1, sum(self.counts)) if self.task == "classes" else 0.5
         return 2 * math.sqrt(most / max(1e-9, 1 - most) / max(1, rows))
+
+    def at_chance(self, part: str, rows: int) -> bool:
+        """Whether neither accuracy (or R²) nor balanced accuracy is more than chance allows on so many rows."""
+        figures, total = self.metrics.get(part, {}), sum(self.counts)
+        if self.task == "numbers" or not total:
+            return self.skill(part) < max(0.05, self.chance_error(rows))
+        most, kinds = max(self.counts) / total, max(2, len(self.counts))
+        plain = (number(figures.get("accuracy")) - most) / max(1e-9, 1 - most)
+        spread = math.sqrt((kinds - 1) / kinds**2 * sum(total / (rows * n) for n in self.counts if n and rows)) / kinds
+        balanced = number(figures.get("balanced_accuracy")) > 1 / kinds + 2 * spread
+        return plain < max(0.05, self.chance_error(rows)) and not balanced
 
     def told(self, part: str) -> str:
         """The figure that skill is made of, as a person reads it: "accuracy 0.97"."""

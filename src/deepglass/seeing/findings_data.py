@@ -6,6 +6,7 @@ import math
 
 from deepglass.seeing.evidence import Evidence, finite, number, root_mean_square
 from deepglass.seeing.finding import Finding
+from deepglass.seeing.findings_learning import FEW_ROWS
 
 # LeCun et al. (1998), Efficient BackProp: inputs of mean 0 and spread 1; ten times off is beyond any reader's rounding.
 FAR = 10.0
@@ -13,7 +14,6 @@ NORMS = ("BatchNorm1d", "BatchNorm2d", "LayerNorm", "GroupNorm", "InstanceNorm2d
 RARE, MISSED = 0.1, 0.5
 SHARED, AGREED = 0.05, 0.97
 SURE_ERROR, EVEN = 0.14, 0.65
-FEW_ROWS = 60
 
 
 def leak(e: Evidence) -> Finding | None:
@@ -130,7 +130,7 @@ def label_noise(e: Evidence) -> Finding | None:
         evidence=f"Among the half of the training rows that a forest is surest of, {s.sure_error:.0%} bear another "
                  f"label than it says out of bag, nearly as many as among all ({s.error:.0%}).",
         cause="Where classes overlap, mistakes crowd at the border; mistakes spread evenly are mistakes of the labels.",
-        remedy="Look through the worst mistakes and mend the labels; label smoothing and an early stop help meanwhile.",
-        cure=e.offers(label_smoothing=round(min(0.4, s.sure_error), 2), patience=6, weight_decay=0.05)
-        | ({} if e.foreign else e.offers(dropout=0.3)),
+        remedy="Look through the worst mistakes and mend the labels; label smoothing helps meanwhile "
+               "(Lukasik et al. 2020).",
+        cure=e.offers(label_smoothing=0.1 if number(e.recipe.get("label_smoothing") or 0.0) < 0.1 else 0.2),
     )  # fmt: skip

@@ -14,15 +14,16 @@ CLEAR = 0.15
 # Updates of about 1e-3 of the weights a step are usual; half of them is a leap from which little of what was is left.
 LEAP = 0.5
 LAG = 0.2
+FEW_ROWS = 60
 
 
-def lags(e: Evidence) -> bool:
+def lags(e: Evidence, most: float = LAG) -> bool:
     """Whether the training rows are known less well than a forest knows them out of bag, or hardly at all."""
     skill = e.skill("train")
     if not math.isfinite(skill):
         return bool(e.failure)
     reference = e.survey.skill if e.survey is not None else math.nan
-    return skill < 0.98 and (reference - skill > LAG or (not math.isfinite(reference) and skill < 0.2))
+    return skill < 0.98 and (reference - skill > most or (not math.isfinite(reference) and skill < 0.2))
 
 
 def learning_rate_too_high(e: Evidence) -> Finding | None:
@@ -122,7 +123,8 @@ def batch_too_small(e: Evidence) -> Finding | None:
 
 
 def _noisy(e: Evidence) -> bool:
-    return len(e.losses) > 2 and max(finite(e.losses[1:]), default=0) > 1.5 * min(finite(e.losses), default=math.inf)
+    """Whether an epoch's training loss lies half above one before it."""
+    return any(after > 1.5 * min(e.losses[:n]) for n, after in enumerate(e.losses) if n)
 
 
 def batch_too_large(e: Evidence) -> Finding | None:
@@ -153,12 +155,11 @@ def overfitting(e: Evidence) -> Finding | None:
     gap = e.valid_losses[-1] / max(1e-12, e.losses[-1])
     reference = e.survey.skill if e.survey is not None else math.nan
     small = e.rows[0] < sum(e.rows[1:])
-    apart = train - other > (0.1 if small else 0.2) and (gap > 2 or rise > 1.2)
+    by_heart = e.losses[-1] < 0.2 * e.chance and gap > 5 and e.valid_losses[-1] > 0.5 * e.chance
+    apart = by_heart or (train - other > (0.1 if small else 0.2) and (gap > 2 or rise > 1.2))
     as_good = reference > 0 and other > reference - 0.1 and not small
     if not apart or as_good:
         return None
-    cure = e.offers(weight_decay=max(0.05, 10 * number(e.recipe.get("weight_decay") or 0.0)), patience=8)
-    own = {} if e.foreign else e.offers(dropout=max(0.3, float(e.options.get("dropout") or 0.0)))
     return Finding(
         "overfitting", "It learns by heart",
         evidence=f"On the {e.rows[0]:,} rows it learned from {e.told('train')}, on others {e.told(e.judged)}; the "
@@ -166,22 +167,31 @@ def overfitting(e: Evidence) -> Finding | None:
         cause="There is more room in the weights than there are examples to fill it, so that accidents of these rows "
               "are learned.",
         remedy="More rows help most; then dropout, weight decay, a smaller network, augmentation, stopping early.",
-        cure=cure | own | _augmented(e),
+        cure=_against_heart(e),
     )  # fmt: skip
 
 
-def _augmented(e: Evidence) -> dict[str, object]:
-    pictures = any(layer.type == "Conv2d" for layer in e.layers) and "augment" in e.recipe and not e.foreign
-    return {"augment": ("shift",)} if pictures and not e.recipe.get("augment") else {}
+def _against_heart(e: Evidence) -> dict[str, object]:
+    """What helped most often where it was measured (`docs/diagnosis.md`): labels smoothed against overconfidence
+    (Szegedy et al. 2016); for numbers a smaller network, or weights that decay. Where that is there already only more
+    rows are left.
+    """
+    if e.task == "classes":
+        return e.offers(label_smoothing=0.1) if not e.recipe.get("label_smoothing") else {}
+    widths = [int(width) for width in e.options.get("widths") or ()]
+    if not e.foreign and "widths" in e.options:
+        return {"widths": tuple(max(16, width // 8) for width in widths) or (32,)}
+    return e.offers(optimizer="adamw", weight_decay=1.0)
 
 
 def underfitting(e: Evidence) -> Finding | None:
     """Not even the training rows are known, at a rate that suits: the network is too small, or held too tight."""
-    if not e.trained or e.failure or not lags(e):
-        return None
     decay = number(e.recipe.get("weight_decay") or 0.0)
+    # What decays by a hundredth a step keeps no weight for longer than a hundred steps.
+    held = decay >= 0.5 or decay * number(e.recipe.get("learning_rate")) > 0.01
+    if not e.trained or e.failure or not lags(e, LAG / 2 if held else LAG):
+        return None
     narrow = _narrow(e)
-    held = decay >= 0.5
     widths = {"widths": (128, 128)} if "widths" in e.options and not held else {}
     return Finding(
         "underfitting", "It learns too little",
@@ -213,9 +223,12 @@ def stuck_at_chance(e: Evidence) -> Finding | None:
     if not e.trained or e.failure:
         return None
     reference = e.survey.skill if e.survey is not None else math.nan
-    error = e.chance_error(e.rows[2 if e.judged == "test" else 1])
+    chance = e.at_chance(e.judged, e.rows[2 if e.judged == "test" else 1])
+    # A few rows can be learned by heart whatever they hold, and tell neither network nor forest what there is to know.
+    if e.rows[0] < FEW_ROWS and e.losses and e.losses[-1] < 0.5 * e.chance:
+        return None
     # A forest that is judged on more rows may see what is hidden in the noise of fewer.
-    if not e.skill(e.judged) < error or reference > e.chance_error(min(1500, e.rows[0])):
+    if not chance or reference > e.chance_error(min(1500, e.rows[0])):
         return None
     return Finding(
         "stuck_at_chance", "It knows no more than a constant guess",

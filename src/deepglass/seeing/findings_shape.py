@@ -140,11 +140,15 @@ def wrong_loss(e: Evidence) -> Finding | None:
             remedy="Leave `loss` out, or give nn.CrossEntropyLoss(); for one output of two classes "
                    "nn.BCEWithLogitsLoss().",
         )  # fmt: skip
-    if e.task == "numbers" and e.loss in ("CrossEntropyLoss", "cross_entropy", "NLLLoss", "BCEWithLogitsLoss"):
+    lowest = min(finite(e.losses), default=0.0)
+    if e.task == "numbers" and (e.emits == "classes" or lowest < 0):
+        told = f"outputs equal to the target are not what {e.loss} is lowest for" if e.emits == "classes" else (
+            f"the training loss fell to {lowest:.3g}, and no distance from a number is below 0")  # fmt: skip
         return Finding(
-            "wrong_loss", "The loss does not fit the target",
-            evidence=f"The target holds numbers, and the loss {e.loss} judges classes.",
-            cause="A loss of classes reads the target as a class or a probability.",
+            "wrong_loss", "The loss does not fit the target", certainty="likely",
+            evidence=f"The target holds numbers, and {told}.",
+            cause="A loss of classes reads the target as a class or a probability, and pulls the outputs past it. "
+            "(A loss that takes the outputs for logarithms looks the same, and may be right.)",
             remedy="Leave `loss` out, or give nn.MSELoss().",
         )  # fmt: skip
     return None

@@ -143,8 +143,11 @@ def _anatomy(run: Run, data: Data | None) -> Anatomy:
 def _loss_taken(run: Run, data: Data | None) -> tuple[str, str]:
     """The name of the loss and what it took the outputs for; where a loss was given by hand, by what it came to."""
     said = (run.objective.name, str(run.summary.get("emits", run.objective.emits)))
+    if run.schema.target.task == "regression":
+        few = None if data is None else data.train.select(torch.arange(min(64, len(data.train))))
+        return said if few is None or _lowest_at_target(run, few) else (run.objective.name, "classes")
     recorded = run.metrics.get("valid", {}).get("loss")
-    if data is None or recorded is None or not len(data.valid) or run.schema.target.task == "regression":
+    if data is None or recorded is None or not len(data.valid):
         return said
     if run.recipe.model in CATALOGUE and run.objective.custom is None:
         return said
@@ -156,6 +159,18 @@ def _loss_taken(run: Run, data: Data | None) -> tuple[str, str]:
         if abs(value - recorded) <= 1e-3 * abs(recorded) + 1e-6:
             return name, emits
     return said
+
+
+def _lowest_at_target(run: Run, part: Part) -> bool:
+    """Whether the loss of outputs equal to the target is no higher than that of outputs away from it."""
+    if run.objective.custom is None or not len(part):
+        return True
+    target = part.target.to(run.device).float()
+    try:
+        at, *away = (float(run.objective.loss(target * scale, target)) for scale in (1.0, 0.5, 2.0, 10.0))
+    except (RuntimeError, TypeError, ValueError, DeepglassError):
+        return True
+    return at <= min(away) + 1e-6
 
 
 def _candidates(outputs: Tensor, part: Part, classes: int) -> list[tuple[str, str, float]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
@@ -18,39 +17,12 @@ from torch import Tensor
 
 from deepglass.data.batches import present
 from deepglass.data.schema import Data, Part
+from deepglass.seeing.evidence import Survey
 from deepglass.seeing.features import learning_rows, tree_features
 
 MOST_ROWS, TREES, LARGE = 1500, 60, 20_000
 SAME = 0.9999
 UNKNOWN = (math.nan, math.nan, math.nan)
-
-
-@dataclass(frozen=True)
-class Survey:
-    """Figures of the data. Shares are of rows; skill is 0 for the best constant guess and 1 for no mistake.
-
-    rows       in train, valid and test;  shared   of valid and test, the share that also stands in train
-    agreed     of those, the share with the same answer
-    copied     an input that tells the target alone
-    location, spread   the largest |mean| and the largest standard deviation of an input;  uneven  largest over smallest
-    skill      of the forest, out of bag: accuracy above the most frequent class's share, or R²
-    sure_error   among the half of the rows that the forest is surest of, the share whose label is another one
-    error      the forest's share of errors over all rows
-    chance     the loss of the best constant guess: entropy, or variance
-    """
-
-    rows: tuple[int, int, int]
-    shared: float = 0.0
-    agreed: float = math.nan
-    copied: str = ""
-    location: float = math.nan
-    spread: float = math.nan
-    uneven: float = math.nan
-    skill: float = math.nan
-    sure_error: float = math.nan
-    error: float = math.nan
-    chance: float = math.nan
-    deviation: float = math.nan
 
 
 def survey(data: Data, *, seed: int = 0) -> Survey:
