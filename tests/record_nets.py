@@ -112,6 +112,13 @@ def plain_function(x: Tensor) -> Tensor:
     return torch.tanh(x @ MATRIX).softmax(1)
 
 
+def through_a_view(x: Tensor) -> Tensor:
+    """A row is changed through a view, and the whole is read after it."""
+    y = x @ MATRIX
+    y[0].mul_(3)
+    return y * 1
+
+
 @dataclass(frozen=True)
 class Case:
     """A net or function and what it is given."""
@@ -138,6 +145,7 @@ CASES: dict[str, Case] = {
     "encoder": Case(lambda: nn.TransformerEncoderLayer(8, 2, 16), lambda: (noise(3, 2, 8),)),
     "operators": Case(Turned, lambda: (noise(3, 4),)),
     "function": Case(lambda: plain_function, lambda: (noise(2, 4),)),
+    "through a view": Case(lambda: through_a_view, lambda: (noise(2, 4),)),
     "convolution": Case(
         lambda: nn.Sequential(
             nn.Conv2d(2, 3, 3),
