@@ -58,12 +58,22 @@ def record(
     >>> [operation.label for operation in graph.operations], graph.value("0.weight").gradient is not None
     (['linear_1', 'relu_1', 'sum_1'], True)
     """
+    _check_options(budget, level)
+    tape = Tape(Keeper(budget), kernels=level == "aten")
+    return _recorded(tape, thing, inputs, named | (options or {}), loss, level, seed)
+
+
+def _check_options(budget: Any, level: Any) -> None:
     if not isinstance(budget, int) or budget < 0:
         raise ModelError(f"budget={budget!r}: not a number of bytes.", next="give bytes: budget=1 << 30")
     if level not in ("author", "aten"):
         raise ModelError(f"level={level!r}: there are 'author' and 'aten'.", next="level='author'")
-    tape = Tape(Keeper(budget), kernels=level == "aten")
-    named = named | (options or {})
+
+
+def _recorded(
+    tape: Tape, thing: Any, inputs: Any, named: dict[str, Any], loss: Any, level: Level, seed: int | None
+) -> Graph:
+    """Run it, with all that it may change guarded."""
     root, notes = runnable(thing, inputs, named)
     for text in notes:
         tape.note(text)
