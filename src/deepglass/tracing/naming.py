@@ -39,9 +39,12 @@ def _tensors(value: Any) -> bool:
 def _names(call: Any, shape: tuple[str, ...], named: tuple[str, ...]) -> tuple[str, ...]:
     if inspect.isfunction(call) or isinstance(call, torch.nn.Module):
         try:
-            return tuple(inspect.signature(call).parameters)
+            entries = inspect.signature(call).parameters.values()
         except (TypeError, ValueError):
             return ()
+        # The pooling functions choose between two others, and name nothing: their schema does.
+        if not any(entry.kind is entry.VAR_POSITIONAL for entry in entries):
+            return tuple(entry.name for entry in entries)
     if isinstance(call, torch._ops.OpOverload):
         return tuple(entry.name for entry in call._schema.arguments)
     name = str(getattr(call, "__name__", ""))
