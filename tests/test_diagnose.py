@@ -106,6 +106,18 @@ def test_what_no_gradient_reaches_is_named_by_its_last_layer() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.last(self.body(x).detach())
 
+    class Holder(nn.Module):
+        """Its own weight is cut off with its layers', and it ends after them."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.shift, self.body = nn.Parameter(torch.zeros(10)), dense(nn.ReLU())
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.body(x + self.shift).detach()
+
+    assert found(nn.Sequential(Holder(), nn.Linear(3, 3))) == [("unreached_layer", "0.body.2")]
+
     class Left(nn.Module):
         def __init__(self) -> None:
             super().__init__()

@@ -84,6 +84,11 @@ def test_a_higher_rate_that_gets_further_tells_that_the_rate_is_too_low() -> Non
     assert finding.name == "learning_rate_too_low" and finding.cure == {"learning_rate": 0.1}
 
 
+def test_where_both_a_lower_and_a_higher_rate_get_further_the_best_decides() -> None:
+    trial = Trial(100, 0.7, {1.0: 0.69, 0.1: 0.5, 10.0: 0.2}, True)
+    assert names(evidence(train=0.6, test=0.6, trial=trial)) == ["learning_rate_too_low"]
+
+
 def test_a_run_that_learned_is_not_told_of_better_rates() -> None:
     trial = Trial(100, 0.7, {1.0: 0.69, 0.1: 0.7, 10.0: 0.2}, True)
     assert names(evidence(trial=trial)) == []
