@@ -49,11 +49,12 @@ def _names(call: Any, shape: tuple[str, ...], named: tuple[str, ...]) -> tuple[s
         return tuple(entry.name for entry in call._schema.arguments)
     name = str(getattr(call, "__name__", ""))
     plain = name.strip("_") if name.startswith("__") else name
-    for schema in torch._C._jit_get_schemas_for_operator(f"aten::{plain}"):
+    # Those that know all the names come first; Python's own functions may take a name more than the schema has.
+    schemas = torch._C._jit_get_schemas_for_operator(f"aten::{plain}")
+    for schema in sorted(schemas, key=lambda one: len(set(named) - {entry.name for entry in one.arguments})):
         arguments = schema.arguments
-        known = {entry.name for entry in arguments}
         positional = [entry for entry in arguments if not entry.kwarg_only]
-        if len(shape) > len(positional) or not known.issuperset(named):
+        if len(shape) > len(positional):
             continue
         if all(_fits(kind, entry) for kind, entry in zip(shape, positional, strict=False)):
             return tuple(entry.name for entry in positional)
