@@ -18,10 +18,10 @@ from torch import nn
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 
+from deepglass.drawing.draw import draw
+from deepglass.drawing.summary import summarize
 from deepglass.errors import ModelError
-from deepglass.seeing.draw import draw
-from deepglass.seeing.probe import probe
-from deepglass.seeing.summary import summarize
+from deepglass.explaining.probe import probe
 from deepglass.tracing.graph import Graph
 from deepglass.tracing.record import record
 from zoo import ZOO, Animal, scalar

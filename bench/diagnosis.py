@@ -18,9 +18,9 @@ from typing import Any
 import torch
 
 from deepglass.curing import cure
+from deepglass.diagnosing.diagnose import diagnose
+from deepglass.diagnosing.finding import Diagnosis
 from deepglass.errors import DeepglassError, ModelError
-from deepglass.seeing.diagnose import diagnose
-from deepglass.seeing.finding import Diagnosis
 from deepglass.training.run import load
 from diagnosis_page import summed, write_page
 from faults import CASES

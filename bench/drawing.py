@@ -12,11 +12,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from deepglass.seeing.layers import layers_scene
-from deepglass.seeing.layout import arrange
-from deepglass.seeing.operations import graph_scene
-from deepglass.seeing.ranking import Link
-from deepglass.seeing.svg import as_svg
+from deepglass.drawing.layers import layers_scene
+from deepglass.drawing.layout import arrange
+from deepglass.drawing.operations import graph_scene
+from deepglass.drawing.ranking import Link
+from deepglass.drawing.svg import as_svg
 from deepglass.tracing.graph import Graph
 from deepglass.tracing.record import record
 from recording import record as write

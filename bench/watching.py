@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 import deepglass as dg
-from deepglass.seeing.watch import is_watched, spacing
+from deepglass.diagnosing.watch import is_watched, spacing
 from deepglass.training.events import Event, Stepped, Stepping
 from recording import record
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from deepglass.errors import ModelError
-from deepglass.seeing.attributing import grad_cam, integrated_gradients, occlusion
-from deepglass.seeing.attribution import METHODS, Attribution, attribute
-from deepglass.seeing.heatmap import drawn
+from deepglass.explaining.attributing import grad_cam, integrated_gradients, occlusion
+from deepglass.explaining.attribution import METHODS, Attribution, attribute
+from deepglass.explaining.heatmap import drawn
 
 NEAR = 1e-5
 

@@ -12,12 +12,12 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deepglass.seeing.attributing import Values, every_row, everywhere, integrated_gradients, scores
-from deepglass.seeing.attribution import attribute
-from deepglass.seeing.attribution_checks import Check, _correlation, random_weights, verdict_of
-from deepglass.seeing.blending import Blend
-from deepglass.seeing.scoring import Score
-from deepglass.seeing.unharmed import unharmed
+from deepglass.explaining.attributing import Values, every_row, everywhere, integrated_gradients, scores
+from deepglass.explaining.attribution import attribute
+from deepglass.explaining.attribution_checks import Check, _correlation, random_weights, verdict_of
+from deepglass.explaining.blending import Blend
+from deepglass.explaining.scoring import Score
+from deepglass.explaining.unharmed import unharmed
 
 
 def strokes(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -96,8 +96,8 @@ def test_an_empty_map_fails() -> None:
 
 def test_a_method_that_fails_gives_way_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     others = {"grad_cam": edges, "integrated_gradients": integrated_gradients, "occlusion": edges}
-    monkeypatch.setattr("deepglass.seeing.attribution.METHODS", others)
-    monkeypatch.setattr("deepglass.seeing.attribution.grad_cam", lambda blend, score, layer: edges(blend, score))
+    monkeypatch.setattr("deepglass.explaining.attribution.METHODS", others)
+    monkeypatch.setattr("deepglass.explaining.attribution.grad_cam", lambda blend, score, layer: edges(blend, score))
     found = attribute(trained(), strokes(6, seed=2)[0])
     assert found.method == "integrated_gradients" and found.trusted
     assert found.why.startswith("Integrated gradients passes its checks; Grad-CAM does not pass")

@@ -17,11 +17,11 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from deepglass.data.features import flat_features, learning_rows, shrunk
 from deepglass.data.schema import Data, Input, Part, Schema, Target, Wishes
 from deepglass.data.sources import read
 from deepglass.data.tables import raw_features, read_table
 from deepglass.seeing.baselines import Baseline, judge_baselines, verdict
-from deepglass.seeing.features import flat_features, learning_rows, shrunk
 
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 

@@ -8,9 +8,9 @@ import matplotlib
 import numpy as np
 import pytest
 
+from deepglass.drawing.vector import ACCENT, ROLES, legible, paint, readable
 from deepglass.seeing import charts
 from deepglass.seeing.curves import learning_curves
-from deepglass.seeing.vector import ACCENT, ROLES, legible, paint, readable
 
 NAMES = ["cat", "<script>alert(1)</script>", "$x^2$ & co", "漢字", "a name that goes on and on"]
 BASELINES = {

@@ -15,8 +15,8 @@ from torch import nn
 import deepglass as dg
 from deepglass import curing
 from deepglass.curing import cure
+from deepglass.diagnosing.finding import Diagnosis, Finding
 from deepglass.errors import DivergedError, ModelError, RunError
-from deepglass.seeing.finding import Diagnosis, Finding
 from deepglass.training.recipe import Recipe
 from samples import points
 

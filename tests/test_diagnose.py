@@ -13,10 +13,10 @@ from tests.samples import points
 from torch import Tensor, nn
 
 import deepglass as dg
+from deepglass.diagnosing.diagnose import FINDINGS, Disease, diagnose, judged
+from deepglass.diagnosing.evidence import Evidence
+from deepglass.diagnosing.finding import Finding
 from deepglass.errors import DeepglassError, DivergedError, ModelError, RunError
-from deepglass.seeing.diagnose import FINDINGS, Disease, diagnose, judged
-from deepglass.seeing.evidence import Evidence
-from deepglass.seeing.finding import Finding
 
 CROSS = nn.CrossEntropyLoss()
 
@@ -221,7 +221,7 @@ def test_what_is_explained_is_left_out_and_a_look_that_fails_costs_no_other(monk
         raise ValueError("no figure")
 
     rows = (told("first"), Disease("broken", broken), told("second"), told("third"))
-    monkeypatch.setattr("deepglass.seeing.diagnose.FINDINGS", rows)
+    monkeypatch.setattr("deepglass.diagnosing.diagnose.FINDINGS", rows)
     diagnosis = judged(Evidence("a run"))
     assert [finding.name for finding in diagnosis.findings] == ["first", "third"]
     assert any(text.startswith("broken: ? (ValueError: no figure") for text in diagnosis.unsure)

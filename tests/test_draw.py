@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from deepglass.drawing.draw import VIEWS, Drawing, draw
 from deepglass.errors import DeepglassError, ModelError, StorageError
-from deepglass.seeing.draw import VIEWS, Drawing, draw
 from deepglass.tracing.record import record
 
 

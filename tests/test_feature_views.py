@@ -14,13 +14,13 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from deepglass.errors import ModelError
-from deepglass.seeing.boundary import boundary
-from deepglass.seeing.excitation import exciting
-from deepglass.seeing.filters import feature_maps, filters
-from deepglass.seeing.groups import groups_of
-from deepglass.seeing.imagining import imagined
-from deepglass.seeing.mosaic import Mosaic, Row, Tile
-from deepglass.seeing.projection import principal, project
+from deepglass.explaining.boundary import boundary
+from deepglass.explaining.excitation import exciting
+from deepglass.explaining.filters import feature_maps, filters
+from deepglass.explaining.groups import groups_of
+from deepglass.explaining.imagining import imagined
+from deepglass.explaining.mosaic import Mosaic, Row, Tile
+from deepglass.explaining.projection import principal, project
 
 
 def net_of_maps(channels: int = 1) -> nn.Sequential:

@@ -11,11 +11,11 @@ import torch
 from tests.samples import line, points
 
 from deepglass.data.schema import Data
-from deepglass.seeing.anatomy import Anatomy, Layer
-from deepglass.seeing.diagnose import judged
-from deepglass.seeing.evidence import Evidence, Survey, Trial
-from deepglass.seeing.finding import Finding
-from deepglass.seeing.survey import survey
+from deepglass.diagnosing.anatomy import Anatomy, Layer
+from deepglass.diagnosing.diagnose import judged
+from deepglass.diagnosing.evidence import Evidence, Survey, Trial
+from deepglass.diagnosing.finding import Finding
+from deepglass.diagnosing.survey import survey
 
 RECIPE = {
     "learning_rate": 1e-3, "batch_size": 32, "weight_decay": 0.0, "epochs": 10, "clip": 0.0, "class_weights": "none",

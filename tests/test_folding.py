@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from deepglass.seeing.folding import Piece, fold, operations_of, stand_ins
+from deepglass.drawing.folding import Piece, fold, operations_of, stand_ins
 from deepglass.tracing.graph import Graph
 from deepglass.tracing.record import record
-from portraits_nets import NETS, Language, PreActivation
+from networks import Language, PreActivation
+from portraits_nets import NETS
 
 
 def counts(graph: Graph, **settings: bool | int) -> list[tuple[str, int, int]]:
@@ -71,6 +72,11 @@ def test_shapes_and_strides_keep_parts_apart() -> None:
     assert counts(record(dense(8, 7, 6, 5), torch.zeros(2, 8))) == []
     pair = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=2, dilation=2))
     assert counts(record(pair, torch.zeros(1, 4, 8, 8))) == []
+
+    def stretched(x: Tensor, one: Tensor, other: Tensor) -> Tensor:
+        return (x @ one) @ other
+
+    assert counts(record(stretched, torch.zeros(2, 3), torch.zeros(3, 4), torch.zeros(4, 4))) == []
     same = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1))
     assert counts(record(same, torch.zeros(1, 4, 8, 8))) == [("", 2, 1)]
 

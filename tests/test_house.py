@@ -35,8 +35,8 @@ src/deepglass/
     mlp.py               a family
 
   seeing/                why?
-    layout.py            [module] places
-    report.py            [run] a page
+    layout.py            places
+    report.py            a page
 
   cli.py                 the verbs
 ```
@@ -65,11 +65,10 @@ def build(folder: Path, changes: dict[str, str]) -> Path:
 
 
 def test_listing_is_read_in_order():
-    assert order.parse(PAGE).files == (
+    assert order.parse(PAGE) == (
         "__init__.py", "errors.py", "data/schema.py", "data/split.py", "models/mlp.py",
         "seeing/layout.py", "seeing/report.py", "cli.py",
     )  # fmt: skip
-    assert order.parse(PAGE).marks == {"seeing/layout.py": "module", "seeing/report.py": "run"}
 
 
 def test_a_house_in_order_has_no_fault(tmp_path: Path):
@@ -90,7 +89,6 @@ def test_a_house_in_order_has_no_fault(tmp_path: Path):
         ),
         ({"models/mlp.py": "from deepglass.models import CATALOGUE"}, "models/mlp.py:1: imports models/__init__.py"),
         ({"cli.py": "from deepglass import train"}, "cli.py:1: imports a public name"),
-        ({"seeing/layout.py": "from deepglass.data.schema import Data"}, "seeing/layout.py: looks at any module"),
     ],
 )
 def test_a_planted_fault_of_order_is_found(tmp_path: Path, changes: dict[str, str], fault: str):
@@ -102,19 +100,10 @@ def test_a_planted_fault_of_order_is_found(tmp_path: Path, changes: dict[str, st
     [
         ("  cli.py    ", "  cli.py  door.py    ", "door.py: listed, and no such file"),
         ("  cli.py    ", "  cli.py  errors.py    ", "errors.py: listed twice"),
-        ("[module] places", "places", "seeing/layout.py: marked neither"),
     ],
 )
 def test_a_planted_fault_of_the_listing_is_found(tmp_path: Path, old: str, new: str, fault: str):
     assert any(found.startswith(fault) for found in order.faults(build(tmp_path, {}), PAGE.replace(old, new)))
-
-
-def test_looking_at_any_module_is_kept_through_others(tmp_path: Path):
-    changes = {"seeing/layout.py": "from deepglass.data import split", "seeing/report.py": "from . import layout"}
-    page = PAGE.replace("[module]", "[run]").replace("[run] a page", "[module] a page")
-    needs = [found.split(". Next")[0] for found in order.faults(build(tmp_path, changes), page)]
-    at_all = "seeing/report.py: looks at any module, yet needs"
-    assert needs == [f"{at_all} data/schema.py", f"{at_all} data/split.py"]
 
 
 def test_budget_finds_what_is_too_long_or_named_for_nothing(tmp_path: Path):
@@ -133,15 +122,21 @@ def test_budget_finds_what_is_too_long_or_named_for_nothing(tmp_path: Path):
     ]
 
 
-def test_budget_finds_a_package_too_large(tmp_path: Path):
-    source = tmp_path / "src" / "deepglass"
-    source.mkdir(parents=True)
-    for number in range(40):
-        (source / f"part_{number}.py").write_text("x = 1\n" * 300)
-    (source / "told.py").write_text('"""What\nis said."""\n\n# and why\n')
+def test_budget_finds_a_floor_too_large_or_without_a_budget(tmp_path: Path):
+    floor = tmp_path / "src" / "deepglass" / "tracing"
+    floor.mkdir(parents=True)
+    files, rest = divmod(budget.FLOOR_LINES["tracing"], 300)
+    for number in range(files):
+        (floor / f"part_{number}.py").write_text("x = 1\n" * 300)
+    (floor / "rest.py").write_text("x = 1\n" * rest)
+    (floor / "told.py").write_text('"""What\nis said."""\n\n# and why\n')
     assert budget.breaches(budget.measure_all(tmp_path)) == []
-    (source / "last.py").write_text("x = 1\n")
-    assert len(budget.breaches(budget.measure_all(tmp_path))) == 1
+    (floor / "last.py").write_text("x = 1\n")
+    assert ["tracing: " in found for found in budget.breaches(budget.measure_all(tmp_path))] == [True]
+    (floor / "last.py").unlink()
+    (tmp_path / "src" / "deepglass" / "attic").mkdir()
+    (tmp_path / "src" / "deepglass" / "attic" / "box.py").write_text("x = 1\n")
+    assert ["attic: " in found for found in budget.breaches(budget.measure_all(tmp_path))] == [True]
 
 
 RECORDED = {

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from deepglass.seeing.watch import read_inside
+from deepglass.diagnosing.watch import read_inside
 
 KILLS = 10
 COMMAND = (

@@ -1,4 +1,4 @@
-"""The layers view: every layer once, nothing on top of anything else, links as the network has them."""
+"""The layers view: every layer once, links as the network has them, in words too."""
 
 from __future__ import annotations
 
@@ -10,20 +10,17 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from deepglass.seeing import portraits
-from deepglass.seeing.captions import captions_of
-from deepglass.seeing.flow import Flow
-from deepglass.seeing.layers import layers_scene
-from deepglass.seeing.placing import Placed, placed
-from deepglass.seeing.portraits import portray
-from deepglass.seeing.scene import Box, Dot, Group, Label, Line, Polygon, Scene, Shape
-from deepglass.seeing.walking import flow_of
+from deepglass.drawing import portraits
+from deepglass.drawing.captions import captions_of
+from deepglass.drawing.flow import Flow
+from deepglass.drawing.layers import layers_scene
+from deepglass.drawing.portraits import portray
+from deepglass.drawing.scene import Box, Dot, Group, Label, Line, Polygon, Scene, Shape
+from deepglass.drawing.walking import flow_of
 from deepglass.tracing.graph import Graph
 from deepglass.tracing.record import record
-from portraits_nets import NETS, Language, ResNetV2, UNet
-
-WIDTHS = (640, 1200)
-Box4 = tuple[float, float, float, float]
+from networks import ResNetV2, UNet
+from portraits_nets import NETS
 
 
 def recorded(name: str) -> Graph:
@@ -37,49 +34,6 @@ def flat(shapes: tuple[Shape, ...]) -> Iterator[Any]:
             yield from flat(shape.shapes)
         else:
             yield shape
-
-
-def bodies(places: Placed) -> list[Box4]:
-    """Left, top, right and bottom of what each layer takes, with its caption apart."""
-    found = []
-    for spot in places.spots:
-        found.append((spot.left, spot.middle - spot.body.ascent, spot.exit, spot.middle + spot.body.descent))
-        if spot.caption.width:
-            half = spot.caption.width / 2
-            top = spot.caption_top - 10
-            found.append((spot.center - half, top, spot.center + half, top + spot.caption.height))
-    return found
-
-
-def overlap(one: Box4, other: Box4) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("name", NETS)
-def test_nothing_lies_on_anything_else(name: str, width: int) -> None:
-    boxes = bodies(placed(flow_of(recorded(name)), width))
-    crossing = [(one, other) for place, one in enumerate(boxes) for other in boxes[:place] if overlap(one, other)]
-    assert crossing == []
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("name", NETS)
-def test_the_picture_stays_on_its_page(name: str, width: int) -> None:
-    scene = layers_scene(recorded(name), width=width)
-    assert scene.width <= width
-    for shape in flat(scene.shapes):
-        for x, y in corners(shape):
-            assert 0 <= x <= scene.width, shape
-            assert 0 <= y <= scene.height, shape
-
-
-def corners(shape: Any) -> list[tuple[float, float]]:
-    if isinstance(shape, Box):
-        return [(shape.x, shape.y), (shape.x + shape.width, shape.y + shape.height)]
-    if isinstance(shape, Dot):
-        return [(shape.x - shape.radius, shape.y - shape.radius), (shape.x + shape.radius, shape.y + shape.radius)]
-    return [(shape.x, shape.y)] if isinstance(shape, Label) else list(shape.points)
 
 
 @pytest.mark.parametrize("name", ["classifier", "reader", "autoencoder", "unet", "towers"])
@@ -151,38 +105,6 @@ def test_links_are_those_that_torch_fx_finds(net: nn.Module) -> None:
     assert len(edges_by_fx(net)) > 5
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("name", NETS)
-def test_links_lead_to_the_right_or_to_a_lower_row(name: str, width: int) -> None:
-    places = placed(flow_of(recorded(name)), width)
-    for one, other in places.flow.links:
-        start, end = places.spots[one], places.spots[other]
-        assert (start.row, start.exit) < (end.row, end.left)
-        assert start.column < end.column
-
-
-def test_each_residual_join_has_an_arc_over_what_it_skips() -> None:
-    places = placed(flow_of(recorded("block")), 1200)
-    joins = [place for place, layer in enumerate(places.flow.layers) if layer.role == "join"]
-    assert len(joins) == 2
-    assert sorted(other for _, other in places.arcs) == joins
-    for (one, other), height in places.arcs.items():
-        spanned = places.spots[one + 1 : other]
-        assert all(height < spot.middle - spot.body.ascent for spot in spanned)
-
-
-def test_a_skip_into_a_frame_starts_inside_it() -> None:
-    places = placed(flow_of(recorded("language")), 1200)
-    (room,) = places.rooms
-    inside = set(room.frame.layers)
-    entering = [link for link in places.arcs if link[0] not in inside and link[1] in inside]
-    assert entering
-    for link in entering:
-        assert places.carriers[link] in inside
-        assert room.left < places.spots[places.carriers[link]].left
-        assert room.top < places.arcs[link] < room.bottom
-
-
 def test_attention_and_slivers_of_a_block() -> None:
     flow = flow_of(recorded("block"))
     said = [layer.portrait.caption for layer in flow.layers]
@@ -195,6 +117,26 @@ def test_captions_say_what_papers_say() -> None:
     names = {layer.portrait.caption for net in NETS for layer in flow_of(recorded(net)).layers}
     assert {"conv 3×3, 32", "conv 5, 64", "max pool 2×2", "global max pool", "embedding 5,000×32", "dense 10",
             "transposed conv 3×3, 16", "GRU 24", "global average pool"} <= names  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "caption", "given"),
+    [
+        (nn.MaxPool2d(3, 2, 1), (1, 4, 8, 8), "max pool 3×3", (4, 4, 4)),
+        (nn.AvgPool1d(2), (1, 4, 8), "average pool 2", (4, 4)),
+        (nn.AdaptiveAvgPool2d(2), (1, 4, 8, 8), "average pool to 2×2", (4, 2, 2)),
+        (nn.Upsample(scale_factor=2), (1, 4, 8, 8), "upsample ×2", (4, 16, 16)),
+        (nn.Conv2d(6, 6, (3, 5), groups=6), (1, 6, 8, 8), "depthwise conv 3×5, 6", (6, 6, 4)),
+        (nn.Conv3d(1, 2, 3), (1, 1, 5, 5, 5), "conv 3×3×3, 2", (2, 3, 3, 3)),
+        (nn.LSTM(4, 5, 2, bidirectional=True), (7, 2, 4), "LSTM 5, 2 layers, both ways", (7, 10)),
+        (nn.GRU(4, 5, batch_first=True), (2, 7, 4), "GRU 5", (7, 5)),
+    ],
+)
+def test_captions_and_shapes_of_single_layers(
+    module: nn.Module, shape: tuple[int, ...], caption: str, given: tuple[int, ...]
+) -> None:
+    layer = flow_of(record(module, torch.zeros(shape))).layers[1]
+    assert (layer.portrait.caption, layer.shape) == (caption, given)
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -225,15 +167,6 @@ def test_the_words_tell_the_whole_picture() -> None:
     told = layers_scene(recorded("language")).lines
     assert "Block, 6 times in a row:" in told
     assert any(line.startswith("  ") and "attention, 8 heads" in line for line in told)
-
-
-def test_larger_sides_make_larger_bodies() -> None:
-    places = placed(flow_of(recorded("autoencoder")), 1200)
-    heights = [spot.body.solids[spot.body.main].height for spot in places.spots[:5]]
-    assert heights[:4] == sorted(heights[:4], reverse=True)
-    assert len(set(heights[:4])) == 4
-    widths = [spot.body.solids[spot.body.main].width for spot in places.spots[1:4]]
-    assert widths == sorted(widths)
 
 
 def test_a_portrait_that_fails_is_a_question_mark(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,16 +224,6 @@ def test_what_cannot_be_closed_is_counted_in_its_middle() -> None:
 
     flow = flow_of(record(chain, torch.zeros(1, 2)), most=4)
     assert len(flow.layers) <= 12
-
-
-def test_five_thousand_operations_become_one_frame() -> None:
-    graph = record(
-        Language(words=20, width=8, heads=2, depth=240, length=4).eval(), torch.zeros(1, 4, dtype=torch.int64)
-    )
-    assert len(graph.operations) > 4500
-    scene = layers_scene(graph)
-    assert scene.width <= 1000
-    assert "Block, 240 times in a row:" in scene.lines
 
 
 @pytest.mark.parametrize("thing", [lambda x: x, lambda x: x * 2 + 1, lambda x: x.sum(), nn.Identity()])

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepglass.seeing.layout import Layout, arrange
-from deepglass.seeing.ranking import Link, rank
+from deepglass.drawing.layout import Layout, arrange
+from deepglass.drawing.ranking import Link, rank
 
 Graph = tuple[list[tuple[float, float]], list[Link]]
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from deepglass.drawing.lettering import short_number
+from deepglass.drawing.neurons import stack_of
+from deepglass.drawing.nodes import nodes_scene
+from deepglass.drawing.scene import Box, Dot, Group, Label, Line, Scene, Shape
 from deepglass.errors import ModelError
-from deepglass.seeing.lettering import short_number
-from deepglass.seeing.neurons import stack_of
-from deepglass.seeing.nodes import nodes_scene
-from deepglass.seeing.scene import Box, Dot, Group, Label, Line, Scene, Shape
 from deepglass.tracing.record import record
 
 

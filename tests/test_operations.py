@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from deepglass.drawing.faces import shown_value
+from deepglass.drawing.operations import graph_scene
+from deepglass.drawing.scene import Box, Group, Label, Line, Scene, Shape
+from deepglass.drawing.streams import leaves, streams, terminals
+from deepglass.drawing.unfolding import Part, Unfolding, unfold
 from deepglass.errors import ModelError
-from deepglass.seeing.faces import shown_value
-from deepglass.seeing.operations import graph_scene
-from deepglass.seeing.scene import Box, Group, Label, Line, Scene, Shape
-from deepglass.seeing.streams import leaves, streams, terminals
-from deepglass.seeing.unfolding import Part, Unfolding, unfold
 from deepglass.tracing.graph import Graph
 from deepglass.tracing.record import record
 

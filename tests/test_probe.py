@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deepglass.errors import ModelError, ShapeError
-from deepglass.seeing.histograms import histogram
-from deepglass.seeing.probe import probe
+from deepglass.explaining.histograms import histogram
+from deepglass.explaining.probe import probe
 from deepglass.tracing.record import record
 from nets import Deep
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deepglass.seeing.scene import Box, Label
-from deepglass.seeing.summary import summarize, summary_scene
+from deepglass.drawing.scene import Box, Label
+from deepglass.drawing.summary import summarize, summary_scene
 from deepglass.tracing.record import record
 from nets import Deep
 

@@ -13,7 +13,8 @@ from deepglass.models import CATALOGUE
 from deepglass.training.recipe import KINDS
 
 NAMES = [
-    "Data", "DeepglassError", "Recipe", "Run", "attribute", "diagnose", "draw", "load", "probe", "read", "record", "train",
+    "Data", "DeepglassError", "Recipe", "Run",
+    "attribute", "diagnose", "draw", "load", "probe", "read", "record", "train",
 ]  # fmt: skip
 FLAGS = {
     "train": {"target", "model", "epochs", "minutes", "seed", "out", "device", "set", "resume", "json"},

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from deepglass.drawing.lettering import clipped, plain, short_number, text_width
+from deepglass.drawing.palette import COLORS, KINDS, PAGE, contrast, css_variables
+from deepglass.drawing.png import as_png
+from deepglass.drawing.scene import Box, Dot, Group, Label, Line, Polygon, Scene, Shape, Style
+from deepglass.drawing.svg import arrowhead, as_html, as_page, as_svg, shortened
+from deepglass.drawing.written import as_text
 from deepglass.errors import StorageError
-from deepglass.seeing.lettering import clipped, plain, short_number, text_width
-from deepglass.seeing.palette import COLORS, KINDS, PAGE, contrast, css_variables
-from deepglass.seeing.png import as_png
-from deepglass.seeing.scene import Box, Dot, Group, Label, Line, Polygon, Scene, Shape, Style
-from deepglass.seeing.svg import arrowhead, as_html, as_page, as_svg, shortened
-from deepglass.seeing.written import as_text
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = [

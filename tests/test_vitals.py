@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from deepglass.seeing.strata import layers_of
-from deepglass.seeing.vitals import Vitals
+from deepglass.diagnosing.strata import layers_of
+from deepglass.diagnosing.vitals import Vitals
 
 
 def seen(model: nn.Module, *inputs: Any, rate: float = 0.1, loss=None) -> dict[str, Any]:

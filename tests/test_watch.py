@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 import deepglass as dg
+from deepglass.diagnosing.watch import INSIDE, is_watched, read_inside
 from deepglass.errors import DivergedError
-from deepglass.seeing.watch import INSIDE, is_watched, read_inside
 from deepglass.training.events import Event, Stepped, Stepping
 from samples import parted, pictures, points
 from test_stepping import TwoPlayers

@@ -10,10 +10,10 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from deepglass.drawing.draw import draw
+from deepglass.drawing.summary import summarize
 from deepglass.errors import ModelError
-from deepglass.seeing.draw import draw
-from deepglass.seeing.probe import probe
-from deepglass.seeing.summary import summarize
+from deepglass.explaining.probe import probe
 from deepglass.tracing.graph import Graph
 from deepglass.tracing.record import record
 from zoo import ZOO, scalar

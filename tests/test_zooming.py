@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from deepglass.drawing.zooming import zoomed
 from deepglass.errors import ModelError
-from deepglass.seeing.zooming import zoomed
 from deepglass.tracing.record import record
 
 

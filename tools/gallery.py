@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "pictures"
 sys.path.insert(0, str(ROOT / "examples"))
 
-import architectures  # noqa: E402  # the examples are no package
+import networks  # noqa: E402  # the examples are no package
 
 FOLDED = 5_000  # operations of the large graph
 
@@ -52,8 +52,8 @@ def main() -> None:
     """Draw every picture of the gallery."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     for name in ("classifier", "reader", "autoencoder", "resnet"):
-        save(f"layers-{name}", getattr(architectures, name), *architectures.inputs[name])
-    block, x = architectures.block, architectures.inputs["block"]
+        save(f"layers-{name}", getattr(networks, name), *networks.inputs[name])
+    block, x = networks.block, networks.inputs["block"]
     save("layers-transformer-block", block, *x)
     save("graph-transformer-block", block, *x, view="graph")
     save("nodes-classic", classic(), torch.tensor([[0.50, -0.20]]), view="nodes")

@@ -1,12 +1,10 @@
 """The book order, kept: every file stands once in the listing of docs/house.md and imports only files before it.
 
-Three rules, read off the listing itself, so that there is one place to edit:
+Two rules, read off the listing itself, so that there is one place to edit:
 
 1. the listing and the package name the same files;
 2. an import points to a file listed earlier (inside `if TYPE_CHECKING:` too). A folder's `__init__.py` comes after the
-   folder's files; the package's own is exempt, being the table of all;
-3. a file of `seeing/` is marked [module] or [run]. What is marked [module], and all of `tracing/`, looks at any torch
-   module: neither it nor anything it imports is of data/, models/ or training/.
+   folder's files; the package's own is exempt, being the table of all.
 """
 
 from __future__ import annotations
@@ -15,30 +13,21 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FENCE = re.compile(r"```\n(src/deepglass/\n.*?)```", re.DOTALL)
-MARK = re.compile(r"\[(module|run)\]")
-UNSEEN = ("data", "models", "training")
 
 
-@dataclass(frozen=True)
-class Listing:
-    """The files in reading order, as paths inside the package, and the marks some of them carry."""
+def parse(page: str) -> tuple[str, ...]:
+    """The files of a page's listing in reading order, as paths inside the package.
 
-    files: tuple[str, ...]
-    marks: dict[str, str]
-
-
-def parse(page: str) -> Listing:
-    """The listing of a page: two spaces for the package's files and folders, four for a folder's files."""
+    Two spaces stand before the package's files and folders, four before a folder's files.
+    """
     fenced = FENCE.search(page)
     if fenced is None:
         sys.exit("docs/house.md: no fenced block that begins with src/deepglass/. Next: put the listing back.")
     files: list[str] = []
-    marks: dict[str, str] = {}
     folder = ""
     for line in fenced[1].splitlines()[1:]:
         words = line.split()
@@ -47,9 +36,7 @@ def parse(page: str) -> Listing:
             folder = words[0] if words[0].endswith("/") else ""
         names = _leading_files(words[1:] if folder and depth == 2 else words)
         files += [folder + name for name in names]
-        mark = MARK.search(line)
-        marks |= {folder + name: mark[1] for name in names if mark}
-    return Listing(tuple(files), marks)
+    return tuple(files)
 
 
 def _leading_files(words: list[str]) -> list[str]:
@@ -94,21 +81,21 @@ def places(files: tuple[str, ...]) -> dict[str, int]:
     return order
 
 
-def unlisted(package: Path, listing: Listing) -> list[str]:
+def unlisted(package: Path, listing: tuple[str, ...]) -> list[str]:
     """Rule 1: files that only the folder or only the listing has, or that are listed twice."""
     there = {path.relative_to(package).as_posix() for path in package.rglob("*.py")}
-    order = places(listing.files)
-    twice = sorted({file for file in listing.files if listing.files.count(file) > 1})
+    order = places(listing)
+    twice = sorted({file for file in listing if listing.count(file) > 1})
     return [
         *(f"{file}: not in the listing. Next: give it a line in docs/house.md" for file in sorted(there - set(order))),
-        *(f"{file}: listed, and no such file. Next: take its line out" for file in sorted(set(listing.files) - there)),
+        *(f"{file}: listed, and no such file. Next: take its line out" for file in sorted(set(listing) - there)),
         *(f"{file}: listed twice. Next: leave the one line that is right" for file in twice),
     ]
 
 
-def upward(package: Path, listing: Listing) -> list[str]:
+def upward(package: Path, listing: tuple[str, ...]) -> list[str]:
     """Rule 2: imports of a file that comes later, or of the public names from inside."""
-    order = places(listing.files)
+    order = places(listing)
     faults = []
     for file in order:
         if file == "__init__.py" or not (package / file).is_file():
@@ -121,36 +108,10 @@ def upward(package: Path, listing: Listing) -> list[str]:
     return faults
 
 
-def attached(package: Path, listing: Listing) -> list[str]:
-    """Rule 3: unmarked files of seeing/, and what looks at any module yet leans on data, models or training."""
-    graph = {file: {target for _, target in imports(package, file)} for file in places(listing.files)
-             if file != "__init__.py" and (package / file).is_file()}  # fmt: skip
-    faults = []
-    for file in graph:
-        floor = file.split("/")[0]
-        if floor == "seeing" and file != "seeing/__init__.py" and file not in listing.marks:
-            faults.append(f"{file}: marked neither [module] nor [run]. Next: say in docs/house.md which it looks at")
-        if floor == "tracing" or listing.marks.get(file) == "module":
-            leans = sorted(target for target in reached(graph, file) if target.split("/")[0] in UNSEEN)
-            faults += [f"{file}: looks at any module, yet needs {target}. Next: take plain tensors" for target in leans]
-    return faults
-
-
-def reached(graph: dict[str, set[str]], start: str) -> set[str]:
-    """All files a file imports, directly or through others."""
-    seen: set[str] = set()
-    waiting = [start]
-    while waiting:
-        new = graph.get(waiting.pop(), set()) - seen
-        seen |= new
-        waiting += new
-    return seen
-
-
 def faults(package: Path, page: str) -> list[str]:
-    """Every breach of the three rules."""
+    """Every breach of the two rules."""
     listing = parse(page)
-    return [*unlisted(package, listing), *upward(package, listing), *attached(package, listing)]
+    return [*unlisted(package, listing), *upward(package, listing)]
 
 
 def main() -> int:
@@ -158,7 +119,7 @@ def main() -> int:
     package = ROOT / "src" / "deepglass"
     page = (ROOT / "docs" / "house.md").read_text(encoding="utf-8")
     found = faults(package, page)
-    print("\n".join(found) or f"book order kept: {len(parse(page).files)} files")
+    print("\n".join(found) or f"book order kept: {len(parse(page))} files")
     return 1 if found else 0
 
 

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from deepglass.data.schema import Data
     from deepglass.data.sources import read
+    from deepglass.diagnosing.diagnose import diagnose
+    from deepglass.drawing.draw import draw
     from deepglass.errors import DeepglassError
     from deepglass.experiment import train
-    from deepglass.seeing.attribution import attribute
-    from deepglass.seeing.diagnose import diagnose
-    from deepglass.seeing.draw import draw
-    from deepglass.seeing.probe import probe
+    from deepglass.explaining.attribution import attribute
+    from deepglass.explaining.probe import probe
     from deepglass.tracing.record import record
     from deepglass.training.recipe import Recipe
     from deepglass.training.run import Run, load
@@ -42,14 +42,15 @@ PUBLIC = {
     "Run": "deepglass.training.run",
     "DeepglassError": "deepglass.errors",
     "record": "deepglass.tracing.record",
-    "draw": "deepglass.seeing.draw",
-    "probe": "deepglass.seeing.probe",
-    "attribute": "deepglass.seeing.attribution",
-    "diagnose": "deepglass.seeing.diagnose",
+    "draw": "deepglass.drawing.draw",
+    "probe": "deepglass.explaining.probe",
+    "attribute": "deepglass.explaining.attribution",
+    "diagnose": "deepglass.diagnosing.diagnose",
 }
 
 __all__ = [
-    "Data", "DeepglassError", "Recipe", "Run", "attribute", "diagnose", "draw", "load", "probe", "read", "record", "train",
+    "Data", "DeepglassError", "Recipe", "Run",
+    "attribute", "diagnose", "draw", "load", "probe", "read", "record", "train",
 ]  # fmt: skip
 
 

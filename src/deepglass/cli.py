@@ -169,7 +169,7 @@ def diagnose(
     as_json: JsonOption = False,
 ) -> None:
     """Say what is wrong with a RUN, where, why, and what cures it."""
-    from deepglass.seeing.diagnose import diagnose as examine
+    from deepglass.diagnosing.diagnose import diagnose as examine
     from deepglass.training.progress import Shown
 
     found = examine(run)

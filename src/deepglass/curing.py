@@ -22,13 +22,12 @@ from torch import Tensor, nn
 
 from deepglass.data.schema import Data
 from deepglass.data.sources import read
+from deepglass.diagnosing.diagnose import diagnose
+from deepglass.diagnosing.finding import Finding
 from deepglass.errors import Interrupted, ModelError, RunError, nearest
 from deepglass.experiment import Experiment, carry_out, settle
 from deepglass.models import CATALOGUE
 from deepglass.seeing.cured_page import write_cured_page
-from deepglass.seeing.diagnose import diagnose
-from deepglass.seeing.finding import Finding
-from deepglass.seeing.wording import tidy, words_for
 from deepglass.training.checkpoint import write_json
 from deepglass.training.evaluating import judge
 from deepglass.training.events import Listener
@@ -36,6 +35,7 @@ from deepglass.training.folder import run_folder
 from deepglass.training.metrics import METRICS
 from deepglass.training.recipe import KINDS
 from deepglass.training.run import Run, load
+from deepglass.training.wording import tidy, words_for
 
 WORTH_SAVING = 0.5
 """Weights are gone on from where their loss is below this share of an untrained network's and this share of epochs is

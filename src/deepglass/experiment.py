@@ -19,11 +19,11 @@ from torch import nn
 from deepglass.data.batches import Batches, Variation
 from deepglass.data.schema import Data
 from deepglass.data.sources import read, source_name
+from deepglass.diagnosing.watch import Watcher
 from deepglass.errors import DivergedError, Interrupted, ModelError, nearest
 from deepglass.models import CATALOGUE, family_for
 from deepglass.models.family import Family
 from deepglass.seeing.judging import judge_run
-from deepglass.seeing.watch import Watcher
 from deepglass.training.averaging import Averager
 from deepglass.training.checkpoint import snapshot, storage_errors, write_json, write_text, write_weights
 from deepglass.training.evaluating import judge, outputs_of

@@ -19,11 +19,11 @@ from deepglass.data.batches import in_order
 from deepglass.data.encoding import Encoding
 from deepglass.data.schema import Part, Schema
 from deepglass.errors import DeepglassError
-from deepglass.seeing.attribution import WORDS, Attribution, attribute
-from deepglass.seeing.attribution_checks import Check
-from deepglass.seeing.heatmap import drawn, full_value
+from deepglass.explaining.attribution import WORDS, Attribution, attribute
+from deepglass.explaining.attribution_checks import Check
+from deepglass.explaining.heatmap import drawn, full_value
+from deepglass.explaining.mosaic import Tile, as_pixels
 from deepglass.seeing.inputs import SIDE, shown_inputs
-from deepglass.seeing.mosaic import Tile, as_pixels
 from deepglass.training.metrics import METRICS, bootstrap_difference, default_metric, measure
 from deepglass.training.run import Run
 

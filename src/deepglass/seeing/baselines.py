@@ -22,10 +22,10 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from deepglass.data.features import flat_features, learning_rows, tree_features
 from deepglass.data.schema import Data, PartName, Target
-from deepglass.seeing.features import flat_features, learning_rows, tree_features
-from deepglass.seeing.wording import LABELS, decimals
 from deepglass.training.metrics import METRICS, bootstrap_interval, measure
+from deepglass.training.wording import LABELS, decimals
 
 UNITS = {"table": "rows", "picture": "pictures", "tensor": "examples"}
 LINEAR_STEPS, TREE_ROUNDS = 300, 100

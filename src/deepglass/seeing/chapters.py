@@ -8,7 +8,7 @@ from typing import Any
 from deepglass.seeing import charts
 from deepglass.seeing.curves import learning_curves
 from deepglass.seeing.page import Content, Markup, code, facts, figure, join, picture, section, table, tag
-from deepglass.seeing.wording import around, decimals, duration, label, quoted, signed, tidy, valued, words_for
+from deepglass.training.wording import around, decimals, duration, label, quoted, signed, tidy, valued, words_for
 
 Summary = Mapping[str, Any]
 PARTS = {"train": "training", "valid": "validation", "test": "test"}

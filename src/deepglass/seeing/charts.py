@@ -17,7 +17,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from deepglass.seeing.vector import ACCENT, INK, MUTED, PAPER, EvenNumbers, legible, paint, readable
+from deepglass.drawing.vector import ACCENT, INK, MUTED, PAPER, EvenNumbers, legible, paint, readable
 
 SHADES = 9
 MOST_COUNTED = 12  # with more classes than this, counts no longer fit in their cells

@@ -15,9 +15,9 @@ from deepglass.seeing import inner_chapters
 from deepglass.seeing.curves import compared_curves
 from deepglass.seeing.page import Content, Markup, document, figure, join, section, table, tag
 from deepglass.seeing.report import read_seen, read_summary
-from deepglass.seeing.wording import around, decimals, duration, tidy, words_for
 from deepglass.training.checkpoint import write_text
 from deepglass.training.saving import read_history
+from deepglass.training.wording import around, decimals, duration, tidy, words_for
 
 NEVER_COMPARED = ("checkpoint_every",)
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from deepglass.diagnosing.finding import Finding
 from deepglass.seeing.curves import compared_curves
-from deepglass.seeing.finding import Finding
 from deepglass.seeing.page import document, facts, figure, section, table, tag
-from deepglass.seeing.wording import words_for
 from deepglass.training.checkpoint import write_text
+from deepglass.training.wording import words_for
 
 History = Sequence[Mapping[str, Any]]
 

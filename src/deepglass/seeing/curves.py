@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from deepglass.seeing.vector import ACCENT, INK, MUTED, PAPER, EvenNumbers, legible, paint, readable
+from deepglass.drawing.vector import ACCENT, INK, MUTED, PAPER, EvenNumbers, legible, paint, readable
 
 MOST_DOTS = 30  # with more epochs than this, dots on a line would touch
 LOG_RATIO = 25.0  # a loss that falls by more than this factor is drawn on a logarithmic axis

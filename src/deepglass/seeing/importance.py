@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from deepglass.seeing.vector import ACCENT, INK, LINE, MUTED, EvenNumbers, legible, paint, readable
+from deepglass.drawing.vector import ACCENT, INK, LINE, MUTED, EvenNumbers, legible, paint, readable
 
 MOST_ROWS = 20
 
@@ -27,10 +27,10 @@ def importance_chart(columns: Sequence[Mapping[str, Any]], words: str) -> str:
         axes.grid(True, axis="x")
         axes.axvline(0, color=LINE, linewidth=1.25, zorder=1)
         for place, one in enumerate(shown):
-            ends = one.get("interval") or (None, None)
-            sure = None not in ends and (ends[0] > 0 or ends[1] < 0)
-            if None not in ends:
-                axes.plot(ends, (place, place), color=ACCENT if sure else MUTED, linewidth=1.25)
+            low, high = one.get("interval") or (None, None)
+            sure = low is not None and high is not None and (low > 0 or high < 0)
+            if low is not None and high is not None:
+                axes.plot((low, high), (place, place), color=ACCENT if sure else MUTED, linewidth=1.25)
             axes.plot(one["importance"], place, "o", color=ACCENT if sure else MUTED, markersize=5, markeredgewidth=0)
         axes.set_yticks(range(len(shown)), [legible(one["name"], 22) for one in shown], color=INK)
         axes.set_ylim(len(shown) - 0.4, -0.6)

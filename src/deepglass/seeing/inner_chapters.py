@@ -8,7 +8,7 @@ from typing import Any
 from deepglass.seeing.importance import MOST_ROWS, importance_chart
 from deepglass.seeing.inside import inside_charts
 from deepglass.seeing.page import Markup, code, facts, figure, join, picture, section, tag
-from deepglass.seeing.wording import quoted, words_for
+from deepglass.training.wording import quoted, words_for
 
 Seen = Mapping[str, Any]
 SURE = {"sure": None, "likely": "likely"}

@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from deepglass.seeing.vector import ACCENT, INK, LINE, MUTED, legible, paint, readable
+from deepglass.drawing.vector import ACCENT, INK, LINE, MUTED, legible, paint, readable
 
 MOST_ROWS, MOST_COLUMNS = 24, 48
 ROW_POINTS = 15

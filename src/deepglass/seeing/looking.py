@@ -11,13 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from deepglass.diagnosing.diagnose import diagnose
+from deepglass.drawing.draw import draw
+from deepglass.drawing.svg import as_svg
 from deepglass.errors import DeepglassError
+from deepglass.explaining.probe import probe
 from deepglass.seeing.attributed import attributions
-from deepglass.seeing.diagnose import diagnose
-from deepglass.seeing.draw import draw
-from deepglass.seeing.probe import probe
 from deepglass.seeing.subject import Subject, of_run, open_subject
-from deepglass.seeing.svg import as_svg
 from deepglass.tracing.graph import Graph
 from deepglass.tracing.record import record
 from deepglass.training.checkpoint import write_json

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from importlib import resources
 
-from deepglass.seeing.palette import css_variables
+from deepglass.drawing.palette import css_variables
 
 VOID = {"meta", "img", "br"}
 UNFIT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")

@@ -10,10 +10,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from deepglass.diagnosing.watch import read_inside
 from deepglass.errors import RunError
 from deepglass.seeing import chapters, inner_chapters
 from deepglass.seeing.page import document, tag
-from deepglass.seeing.watch import read_inside
 from deepglass.training.checkpoint import write_text
 from deepglass.training.saving import read_history
 
