@@ -105,6 +105,12 @@ def cure(thing: Run | str | Path, finding: Finding | str | None = None, *, model
 
     Raises RunError where nothing is amiss, where code or data must change instead, or where data or loss are not at
     hand; ModelError where a copy of the module cannot be drawn anew.
+
+    >>> import tempfile
+    >>> from deepglass.experiment import train
+    >>> slow = train("digits", "neuron", epochs=3, learning_rate=1e-6, report=False, out=tempfile.mkdtemp())
+    >>> cure(slow, "learning_rate_too_low", out=tempfile.mkdtemp()).improved
+    True
     """
     begun = time.perf_counter()
     run = thing if isinstance(thing, Run) else load(thing, copy.deepcopy(model))
@@ -113,11 +119,10 @@ def cure(thing: Run | str | Path, finding: Finding | str | None = None, *, model
     own_loss, fresh = _loss_of(run, loss), _fresh(run, model)
     experiment = settle(run.data, fresh, run.recipe.changed(**chosen.cure), own_loss, checked=False)
     start, behind = _begin(run, chosen, experiment)
+    if fresh is not None and fresh is not model and not behind:
+        start += " (each layer's own rule drew them; give model=… to begin with yours)"
     if behind:
-        experiment.model.load_state_dict(run.model.state_dict())
-        if "epochs" not in chosen.cure:
-            left = dataclasses.replace(experiment.recipe, epochs=(run.recipe.epochs or 1) - behind)
-            experiment = dataclasses.replace(experiment, recipe=left)
+        experiment = _gone_on(experiment, run, 0 if "epochs" in chosen.cure else behind)
     folder = run_folder("cured", out or _beside(run.path), resuming=False)
     say(f"cure of {chosen.title.lower()}: {', '.join(f'{k} = {_shown(v)}' for k, v in chosen.cure.items())}; {start}")
     try:
@@ -231,6 +236,13 @@ def _begin(run: Run, finding: Finding, experiment: Experiment) -> tuple[str, int
     if epochs - best < WORTH_SAVING * epochs:
         return f"from new weights: the best came in epoch {best} of {epochs}, and few would be left", 0
     return f"from the weights of epoch {best}, the best, with {epochs - best} epochs to go", best
+
+
+def _gone_on(experiment: Experiment, run: Run, behind: int) -> Experiment:
+    """With the trained weights, and so many epochs fewer."""
+    experiment.model.load_state_dict(run.model.state_dict())
+    left = dataclasses.replace(experiment.recipe, epochs=(experiment.recipe.epochs or 1) - behind)
+    return dataclasses.replace(experiment, recipe=left)
 
 
 def _fits(fresh: nn.Module, trained: nn.Module) -> bool:
