@@ -128,7 +128,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for case in (*CASES, *HEALTHY):
         about = _about(case)
-        if asked.half not in (None, about["half"]) or not all(name in about["name"] for name in asked.names):
+        if asked.half not in (None, about["half"]) or not any(name in about["name"] for name in asked.names or [""]):
             continue
         if time.perf_counter() - begun > asked.seconds:
             raise SystemExit(f"{len(rows)} measured; the rest the next time")

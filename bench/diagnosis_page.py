@@ -25,8 +25,9 @@ module and often another way of planting the fault; of it, only the names of wha
 
 A cure is what `deepglass diagnose RUN --cure` does: the first finding that fields of the recipe can cure is cured, and
 both runs are judged on the same validation rows, each with its own best weights. The new run is diagnosed in its turn:
-"better, not well" has the same finding again. A user's module begins anew as its author made it, with the fault that was
-planted in its weights: the remedy alone must help. Where code or data must change there is no cure, and none is counted.
+"better, not well" has the same finding again. A user's module begins anew as its author made it, with the fault that
+was planted in its weights: the remedy alone must help. Where code or data must change there is no cure, and none is
+counted.
 """
 
 
