@@ -26,7 +26,7 @@ STEERING = ("mask", "label", "position", "token_type", "cache", "index")
 def kind_of(tensors: Sequence[Tensor]) -> Kind:
     """The kind of what is given, by shapes and types.
 
-    picture    [m, channels, height, width];  sequence  integers alone [m, time], or vectors [m, time, width]
+    picture    [m, channels, height, width];  sequence  nothing but integers [m, time], or vectors [m, time, width]
     table      rows of numbers [m, columns], beside codes or not;  numbers  anything else
 
     >>> kind_of([torch.zeros(2, 3, 8, 8)]), kind_of([torch.zeros(2, 5), torch.zeros(2, 1).long()])
@@ -35,9 +35,7 @@ def kind_of(tensors: Sequence[Tensor]) -> Kind:
     if any(tensor.dim() == 4 for tensor in tensors):
         return "picture"
     whole = [not tensor.is_floating_point() for tensor in tensors]
-    if all(whole) and all(tensor.dim() == 2 for tensor in tensors):
-        return "sequence" if len(tensors) == 1 else "table"
-    if any(tensor.dim() == 3 for tensor in tensors):
+    if any(tensor.dim() == 3 for tensor in tensors) or (all(whole) and all(tensor.dim() == 2 for tensor in tensors)):
         return "sequence"
     return "table" if all(tensor.dim() in (1, 2) for tensor in tensors) else "numbers"
 
