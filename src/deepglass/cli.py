@@ -174,7 +174,7 @@ def diagnose(
 
     found = examine(run)
     typer.echo(str(found))
-    if cure:
+    if cure and found.findings:
         from deepglass.curing import cure as treat
 
         shown = Shown()

