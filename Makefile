@@ -37,6 +37,7 @@ bench: test-ready
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 docs: core-ready
+	$(BIN)/python tools/gallery.py
 	$(BIN)/python tools/shots.py
 	$(BIN)/python tools/pages.py
 

@@ -174,9 +174,8 @@ def _description(graph: Graph, flow: Flow) -> str:
     frames = [f"{frame.label or 'a part'} stands for {frame.count:,}" for frame in flow.frames]
     folded = f" {'; '.join(frames)}." if frames else ""
     failed = f" It failed: {graph.failure}." if graph.failure else ""
-    return plain(
-        f"{count} layer{'' if count == 1 else 's'}, {graph.parameters:,} parameters, from left to right in the order they run.{folded}{failed}"
-    )
+    layers = f"{count} layer{'' if count == 1 else 's'}, {graph.parameters:,} parameters"
+    return plain(f"{layers}, from left to right in the order they run.{folded}{failed}")
 
 
 def lines_of(graph: Graph, flow: Flow) -> tuple[str, ...]:
