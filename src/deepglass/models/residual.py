@@ -142,7 +142,7 @@ class Residual(Family):
         colored = picture_of(schema, "residual").shape[0] > 1
         small = examples < 5_000
         return {
-            "epochs": 30 if small else 18 if colored else 8,
+            "epochs": 30 if small else 14 if colored else 8,
             "batch_size": 32 if small else 128,
             "optimizer": "muon",
             "learning_rate": 0.01,
