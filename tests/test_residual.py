@@ -183,5 +183,8 @@ def test_without_a_word_small_pictures_get_a_small_network() -> None:
             model = Residual.from_schema(pictures(*shape))
         return sum(isinstance(m, nn.Conv2d) and m.kernel_size != (1, 1) for m in model.modules()) + 1
 
+    with torch.device("meta"):
+        thin = Residual.from_schema(pictures(3, 32, 32), form="efficientnet")
+    assert [len(list(stage.children())) for stage in thin.stages] == [1, 1, 1, 2, 2, 2, 1]
     assert (convolutions(1, 28, 28), convolutions(3, 32, 32), convolutions(3, 224, 224)) == (8, 10, 18)
     assert sorted(DEPTHS) == [8, 18, 20, 32, 34, 44, 50, 56, 101, 110, 152]
