@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.samples import points
 from torch import Tensor, nn
 
 import deepglass as dg
@@ -17,6 +16,7 @@ from deepglass.diagnosing.diagnose import FINDINGS, Disease, diagnose, judged
 from deepglass.diagnosing.evidence import Evidence
 from deepglass.diagnosing.finding import Finding
 from deepglass.errors import DeepglassError, DivergedError, ModelError, RunError
+from samples import points
 
 CROSS = nn.CrossEntropyLoss()
 
@@ -266,3 +266,9 @@ def test_the_list_of_diseases_holds_all_that_are_promised() -> None:
     names = {disease.name for disease in FINDINGS}
     assert len(names) >= 22
     assert all(set(disease.explains) <= names for disease in FINDINGS)
+
+
+def test_branches_that_begin_at_zero_and_come_to_life_are_not_dead(tmp_path: Path):
+    fields = {"epochs": 2, "widths": (8, 8), "batch_size": 32, "baselines": False, "report": False}
+    run = dg.train("digits", "residual", out=tmp_path / "run", **fields)
+    assert "dead_relus" not in {finding.name for finding in diagnose(run).findings}

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.samples import line, points
 
 from deepglass.data.schema import Data
 from deepglass.diagnosing.anatomy import Anatomy, Layer
@@ -16,6 +15,7 @@ from deepglass.diagnosing.diagnose import judged
 from deepglass.diagnosing.evidence import Evidence, Survey, Trial
 from deepglass.diagnosing.finding import Finding
 from deepglass.diagnosing.survey import survey
+from samples import line, points
 
 RECIPE = {
     "learning_rate": 1e-3, "batch_size": 32, "weight_decay": 0.0, "epochs": 10, "clip": 0.0, "class_weights": "none",

@@ -127,10 +127,14 @@ def _is_squashing(e: Evidence, path: str) -> bool:
 
 def _begins(e: Evidence, fits: Callable[[Evidence, str], bool], figure: str, limit: float, *,
             start: bool) -> tuple[str, float, float] | None:  # fmt: skip
-    """The first layer in which a share passes a limit, at the first looks or the last; its share at the two."""
+    """The first layer in which a share passes a limit, at the first looks or the last; its share at the two.
+
+    What is dead does not come back: units that do were only begun at zero, as the branches of residual networks are.
+    """
     for path in e.paths:
         course = finite(e.course(path, figure))
-        if course and fits(e, path) and (course[0] if start else _late(course)) >= limit:
+        lasts = figure != "dead" or (bool(course) and _late(course) >= limit)
+        if course and fits(e, path) and lasts and (course[0] if start else _late(course)) >= limit:
             return path, course[0], _late(course)
     return None
 
