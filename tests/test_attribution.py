@@ -14,6 +14,7 @@ from deepglass.errors import ModelError
 from deepglass.explaining.attributing import grad_cam, integrated_gradients, occlusion
 from deepglass.explaining.attribution import METHODS, Attribution, attribute
 from deepglass.explaining.heatmap import drawn
+from reader_net import Reader
 from zoo import ZOO
 
 NEAR = 1e-5
@@ -33,23 +34,6 @@ def pictures(count: int = 3) -> Tensor:
 
 def leaf(given: Tensor) -> Tensor:
     return given.clone().requires_grad_()
-
-
-class Reader(nn.Module):
-    """Tokens to classes; the attention is a plain mean over what is no padding."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(2)
-        self.words, self.places = nn.Embedding(11, 6), nn.Embedding(20, 6)
-        self.hidden = nn.GRU(6, 8, batch_first=True)
-        self.last = nn.Linear(8, 3)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        places = torch.arange(tokens.shape[1], device=tokens.device)
-        known = (tokens != 0).unsqueeze(2).float()
-        states = self.hidden(self.words(tokens) + self.places(places))[0] * known
-        return self.last(states.sum(1) / known.sum(1).clamp_min(1))
 
 
 def test_gradient_methods_agree_with_captum() -> None:

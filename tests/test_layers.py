@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,25 +14,12 @@ from deepglass.drawing.captions import captions_of
 from deepglass.drawing.flow import Flow
 from deepglass.drawing.layers import layers_scene
 from deepglass.drawing.portraits import portray
-from deepglass.drawing.scene import Box, Dot, Group, Label, Line, Polygon, Scene, Shape
+from deepglass.drawing.scene import Box, Dot, Group, Label, Line, Polygon, Scene
 from deepglass.drawing.walking import flow_of
 from deepglass.tracing.graph import Graph
 from deepglass.tracing.record import record
 from networks import ResNetV2, UNet
-from portraits_nets import NETS
-
-
-def recorded(name: str) -> Graph:
-    net, inputs = NETS[name]
-    return record(net.eval(), *inputs)
-
-
-def flat(shapes: tuple[Shape, ...]) -> Iterator[Any]:
-    for shape in shapes:
-        if isinstance(shape, Group):
-            yield from flat(shape.shapes)
-        else:
-            yield shape
+from portraits_nets import NETS, flat, recorded
 
 
 @pytest.mark.parametrize("name", ["classifier", "reader", "autoencoder", "unet", "towers"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,28 +9,14 @@ import torch
 
 from deepglass.drawing.layers import layers_scene
 from deepglass.drawing.placing import Placed, placed
-from deepglass.drawing.scene import Box, Dot, Group, Label, Shape
+from deepglass.drawing.scene import Box, Dot, Label
 from deepglass.drawing.walking import flow_of
-from deepglass.tracing.graph import Graph
 from deepglass.tracing.record import record
 from networks import Language
-from portraits_nets import NETS
+from portraits_nets import NETS, flat, recorded
 
 WIDTHS = (640, 1200)
 Box4 = tuple[float, float, float, float]
-
-
-def recorded(name: str) -> Graph:
-    net, inputs = NETS[name]
-    return record(net.eval(), *inputs)
-
-
-def flat(shapes: tuple[Shape, ...]) -> Iterator[Any]:
-    for shape in shapes:
-        if isinstance(shape, Group):
-            yield from flat(shape.shapes)
-        else:
-            yield shape
 
 
 def bodies(places: Placed) -> list[Box4]:
